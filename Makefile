@@ -1,0 +1,34 @@
+# make demo: the main job on the shipped pictures. make test: all tests. make app: the studio. Each creates .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: demo test app check format clean
+
+.venv/ready: pyproject.toml constraints/cpu.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints/cpu.txt torch==2.13.0
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints/cpu.txt -e ".[dev]"
+	@touch $@
+
+demo: .venv/ready
+	$(BIN)/brandprint demo
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not download"
+
+app: .venv/ready
+	$(BIN)/brandprint ui
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not download and not slow and not e2e"
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv demo runs

@@ -1,0 +1,55 @@
+/* Files and folders -> the server, in batches of a few megabytes, so that percent is true and thumbnails begin while the rest still travels.
+   Captions travel with their pictures. Nothing is kept here: the server names what it took, what it had and what it refused. */
+"use strict";
+(() => {
+  const { settings } = brandprint;
+  const BATCH_BYTES = 24e6, BATCH_FILES = 40;
+
+  /** Files of a drop, folders opened: [{file, name}]. Must be called within the drop event. */
+  brandprint.gather = async (transfer) => {
+    const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.() || item.getAsFile());
+    const found = [];
+    for (const entry of entries) if (entry) await walk(entry, "", found);
+    return found;
+  };
+  async function walk(entry, folder, found) {
+    if (entry instanceof File) { found.push({ file: entry, name: folder + entry.name }); return; }
+    if (entry.isFile) { found.push({ file: await new Promise((good, bad) => entry.file(good, bad)), name: folder + entry.name }); return; }
+    const reader = entry.createReader();
+    for (;;) {
+      const children = await new Promise((good, bad) => reader.readEntries(good, bad));
+      if (!children.length) return;
+      for (const child of children) await walk(child, folder + entry.name + "/", found);
+    }
+  }
+  brandprint.gatherInput = (input) => [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
+
+  /** Batches in order of name, so that a caption comes with its picture. */
+  brandprint.batches = (files) => {
+    const sorted = [...files].sort((a, b) => a.name < b.name ? -1 : 1), result = [];
+    let batch = [], bytes = 0;
+    for (const entry of sorted) {
+      if (batch.length && (batch.length >= BATCH_FILES || bytes + entry.file.size > BATCH_BYTES) && stem(batch[batch.length - 1].name) !== stem(entry.name)) { result.push(batch); batch = []; bytes = 0; }
+      batch.push(entry); bytes += entry.file.size;
+    }
+    if (batch.length) result.push(batch);
+    return result;
+  };
+  const stem = (name) => name.replace(/\.[^./]+$/, "");
+
+  /** One batch to the upload folder: resolves to [{path, name}]. onBytes(sent so far of this batch). */
+  brandprint.send = (batch, onBytes) => new Promise((good, bad) => {
+    const form = new FormData(), request = new XMLHttpRequest();
+    batch.forEach(({ file }) => form.append("files", file, file.name));
+    request.upload.onprogress = (event) => onBytes(event.loaded);
+    request.onload = () => {
+      if (request.status !== 200) return bad(new Error(request.status === 413 ? "large" : "status " + request.status));
+      const paths = JSON.parse(request.responseText);
+      good(batch.map(({ name }, index) => ({ path: paths[index], name })));
+    };
+    request.onerror = () => bad(new Error("connection"));
+    request.open("POST", location.pathname.replace(/\/$/, "") + "/gradio_api/upload");
+    request.send(form);
+  });
+  brandprint.tooLarge = (files) => files.filter(({ file }) => file.size > settings.limits.file_bytes);
+})();

@@ -1,0 +1,108 @@
+"""`brandprint train`: a folder of pictures in, a run with an adapter out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.fields import with_flags
+from app.terminal import EventPrinter, say, show_json, show_table
+from training.config import TrainSettings
+
+DIALS = "quick|balanced|thorough"
+
+
+@with_flags(TrainSettings)
+def train(
+    pictures: Annotated[Path | None, typer.Argument(help="Folder or zip of pictures. Not needed with --resume.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the run. Empty: the folder's.")] = "",
+    dial: Annotated[str, typer.Option(metavar=DIALS, help="How thorough; every other setting may still be given.")] = "balanced",
+    runs: Annotated[Path, typer.Option(help="Folder in which runs are kept.")] = Path("runs"),
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON record a line.")] = False,
+    values: dict[tuple[str, ...], Any] | None = None,
+) -> None:
+    """Teach the base from PICTURES. Ctrl-C stops and keeps a checkpoint to resume from."""
+    from pipelines.errors import ConfigError
+    from training.runs import open_run
+
+    if resume is None:
+        if pictures is None:
+            raise ConfigError("No pictures were given.", fix="brandprint train FOLDER, or brandprint train --resume runs/NAME.")
+        run = plan_run(pictures, name=name, dial=dial, runs=runs, values=values or {}, dry_run=dry_run, as_json=as_json)
+        if run is None:
+            return
+    else:
+        run = open_run(resume)
+    follow(run, as_json=as_json)
+    if not as_json:
+        say(f"Adapter: {run.adapter_path}\nNext: brandprint preview {run.path} --prompt '…', then brandprint export {run.path}")
+
+
+def plan_run(pictures: Path, *, name: str, dial: str, runs: Path, values: dict[tuple[str, ...], Any], dry_run: bool = False, as_json: bool = False):
+    """The run that the plan makes of pictures and the user's own values; None after a dry run. Raises ConfigError for a hopeless plan."""
+    from training.dataset import load_dataset
+    from training.runs import Job, create_run
+
+    dataset = load_dataset(pictures)
+    plan = make_plan_for(dataset, dial=dial, values=values)
+    if not as_json:
+        for refused in dataset.rejected:
+            say(f"[yellow]left out {refused.name}: {refused.reason}[/yellow]")
+        show_plan(plan, whole=dry_run)
+    if dry_run:
+        if as_json:
+            show_json({"settings": plan.settings.model_dump(mode="json"), "lines": [vars(line) for line in plan.lines], "seconds": plan.forecast.seconds})
+        return None
+    plan.check()
+    folder = free_folder(runs / (name or pictures.stem))
+    return create_run(folder, Job(kind="train", name=folder.name, dataset=str(pictures.resolve()), settings=plan.settings.model_dump(mode="json")))
+
+
+def make_plan_for(dataset, *, dial: str, values: dict[tuple[str, ...], Any]):
+    """The plan for a dataset; what the user did not say is taken from the folder's own hints."""
+    from pipelines.errors import ConfigError
+    from training.base_facts import read_base_facts
+    from training.device import find_device
+    from training.plan import make_plan
+
+    if dial not in DIALS.split("|"):
+        raise ConfigError(f"There is no dial {dial!r}.", fix=f"Choose one of {DIALS.replace('|', ', ')}.")
+    hints = dataset.hints
+    told = {"intent": hints.intent or "product", "trigger": hints.trigger, "noun": hints.noun}
+    asked = {name: values.pop(("subject", name), told[name]) for name in told}
+    facts = read_base_facts(values.pop(("base",), "starter"))
+    return make_plan(**asked, pictures=dataset.items, base_facts=facts, device=find_device(), dial=dial, overrides=values)
+
+
+def show_plan(plan, *, whole: bool) -> None:
+    """The plan in words; whole: every line with its reason."""
+    say(f"{plan.words}\n{plan.forecast.words}")
+    if whole:
+        show_table(("setting", "value", "why", ""), [(line.name, line.value, line.reason, line.mark if line.changed else "") for line in plan.lines])
+    for warning in plan.warnings:
+        say(f"[yellow]{warning.message} {warning.fix}[/yellow]")
+
+
+def follow(run, *, as_json: bool) -> None:
+    """Do the run here, showing its events. After Ctrl-C the run can be resumed; that is said."""
+    from training.execute import execute
+
+    try:
+        with EventPrinter(as_json=as_json) as printer:
+            execute(run, watch=printer)
+    except KeyboardInterrupt:
+        say(f"Stopped. Go on with: brandprint train --resume {run.path}")
+        raise
+
+
+def free_folder(folder: Path) -> Path:
+    """folder, or folder-2, folder-3 … where it is taken."""
+    number, free = 1, folder
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free

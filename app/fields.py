@@ -1,0 +1,139 @@
+"""One settings field -> one command-line flag, or one control on the page. Nothing else knows how a field looks.
+
+In: leaves of a settings tree. Out: parameters for typer, controls for Gradio, and values by path. Does not check values (pydantic does, at the edge).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from pipelines.errors import ConfigError
+from pipelines.settings import Leaf, leaves
+
+PANELS = {
+    "subject": "What is taught", "pictures": "Pictures", "adapter": "Adapter", "loss": "Loss", "optim": "Learning", "loop": "Length and memory",
+}  # fmt: skip
+
+
+def flag_names(kind: type[BaseModel]) -> dict[str, Leaf]:
+    """Flag name -> leaf. A name that stands twice in the tree gets its branch in front: adapter_kind, loss_kind."""
+    found = list(leaves(kind))
+    times = Counter(leaf.name for leaf in found)
+    return {leaf.name if times[leaf.name] == 1 else "_".join(leaf.path): leaf for leaf in found}
+
+
+def with_flags(kind: type[BaseModel], *, without: Iterable[str] = ()) -> Callable[[Callable], Callable]:
+    """Decorator: adds a flag for every leaf to a command. Given flags arrive in its `values` argument as path -> value; others do not appear."""
+    flags = {name: leaf for name, leaf in flag_names(kind).items() if name not in set(without)}
+
+    def decorate(command: Callable) -> Callable:
+        own = [parameter for parameter in inspect.signature(command, eval_str=True).parameters.values() if parameter.name != "values"]
+
+        def run(**arguments: Any) -> Any:
+            values = {leaf.path: _plain(arguments.pop(name)) for name, leaf in flags.items()}
+            return command(**arguments, values={path: value for path, value in values.items() if value is not None})
+
+        parameters = [*own, *(_parameter(name, leaf) for name, leaf in flags.items())]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__doc__, run.__name__ = command.__doc__, command.__name__
+        return run
+
+    return decorate
+
+
+def build(kind: type[BaseModel], values: Mapping[tuple[str, ...], Any]) -> Any:
+    """Settings of a flat or nested tree from values by path. Raises ConfigError naming the flag, the value and what it takes."""
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        branch = tree
+        for name in path[:-1]:
+            branch = branch.setdefault(name, {})
+        branch[path[-1]] = value
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as problem:
+        raise in_words(problem) from problem
+
+
+def in_words(problem: ValidationError) -> ConfigError:
+    """pydantic's first complaint as one of our errors."""
+    first = problem.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{place} cannot be {first.get('input')!r}: {message}." if place else f"{message}", fix="See --help for what it takes.")
+
+
+def choices_of(leaf: Leaf) -> tuple[str, ...]:
+    """The closed set of values of a leaf, or nothing."""
+    kind = leaf.info.annotation
+    return tuple(str(value) for value in get_args(kind)) if get_origin(kind) is Literal else ()
+
+
+def type_of(leaf: Leaf) -> type:
+    """bool, int, float, str or tuple: what a value of the leaf is, None aside."""
+    kind = leaf.info.annotation
+    if get_origin(kind) is Literal:
+        return str
+    if get_origin(kind) is tuple:
+        return tuple
+    plain = [option for option in get_args(kind) or (kind,) if option is not type(None)]
+    return plain[0]
+
+
+def range_of(leaf: Leaf) -> tuple[float | None, float | None]:
+    """Smallest and largest allowed value, where there are any."""
+    low = next((bound for rule in leaf.info.metadata for name in ("ge", "gt") if (bound := getattr(rule, name, None)) is not None), None)
+    high = next((bound for rule in leaf.info.metadata for name in ("le", "lt") if (bound := getattr(rule, name, None)) is not None), None)
+    return low, high
+
+
+def control(leaf: Leaf, value: Any, *, label: str) -> Any:
+    """The Gradio control of a leaf: a switch, a choice, a number or a line of text, with help and unit."""
+    import gradio as gr
+
+    low, high = range_of(leaf)
+    named = f"{label} ({leaf.unit})" if leaf.unit else label
+    told = {"label": named, "info": leaf.help, "interactive": True}
+    if choices_of(leaf):
+        return gr.Dropdown(choices=list(choices_of(leaf)), value=value, **told)
+    kind = type_of(leaf)
+    if kind is bool:
+        return gr.Checkbox(value=bool(value), **told)
+    if kind in (int, float):
+        return gr.Number(value=value, minimum=low, maximum=high, precision=0 if kind is int else None, **told)
+    if kind is tuple:
+        return gr.Textbox(value="\n".join(value or ()), lines=4, **told)
+    return gr.Textbox(value=value, **told)
+
+
+def _parameter(name: str, leaf: Leaf) -> inspect.Parameter:
+    flag = "--" + name.replace("_", "-")
+    kind = type_of(leaf)
+    panel = PANELS.get(leaf.path[0]) if len(leaf.path) > 1 else None
+    told = {"help": _help(leaf), "rich_help_panel": panel, "show_default": False}
+    if kind is bool:
+        annotation = Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", **told)]
+    elif kind is tuple:
+        annotation = Annotated[list[str] | None, typer.Option(flag, **told)]
+    else:
+        metavar = "|".join(choices_of(leaf)) or None
+        annotation = Annotated[kind | None, typer.Option(flag, metavar=metavar, **told)]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _help(leaf: Leaf) -> str:
+    default = leaf.info.get_default(call_default_factory=True)
+    shown = "" if default in (None, "", ()) else f" [default: {default}]"
+    return f"{leaf.help}{f' ({leaf.unit})' if leaf.unit else ''}{shown}"
+
+
+def _plain(value: Any) -> Any:
+    """Lists from repeated flags become tuples; an empty list means: not given."""
+    return tuple(value) or None if isinstance(value, list) else value

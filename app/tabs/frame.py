@@ -1,0 +1,82 @@
+"""The frame around the steps: which project, how each step stands, and the job at work.
+
+In: the workspace and the open project. Out: the view of the header and the rail. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from app import jobs
+from app.answers import Act, Ask, Reply
+from app.doctor import read_report
+from app.progress import read_progress
+from app.projects import Project, Workspace
+from app.results import chosen_result
+from app.shelf import read_shelf
+from app.strings import counted, words
+from pipelines.errors import ConfigError
+from training.runs import Run
+
+
+def look(ask: Ask) -> dict[str, Any]:
+    """Projects, the open one's steps at a glance, and the job that runs or waits."""
+    projects = ask.workspace.projects()
+    current = next((project for project in projects if project.id == ask.text("project")), None)
+    return {
+        "projects": [{"id": project.id, "name": project.about.name} for project in projects],
+        "project": {"id": current.id, "name": current.about.name} if current else None,
+        "steps": _steps(ask.workspace, current) if current else {},
+        "job": _job(ask.workspace),
+        "waiting": len(jobs.waiting(ask.workspace)),
+        "gone": bool(ask.text("project")) and current is None,
+    }
+
+
+def _steps(workspace: Workspace, project: Project) -> dict[str, dict[str, Any]]:
+    pictures = len(read_shelf(project).items)
+    report = read_report(project)
+    runs = project.all_runs()
+    result = chosen_result(project, runs)
+    score = f" · {words('rail.score', score=report['score'])}" if report else ""
+    exported = project.exports.is_dir() and any(project.exports.glob("*.zip"))
+    return {
+        "pictures": {"says": counted("rail.pictures", pictures) + score if pictures else words("rail.empty"), "done": pictures >= 1},
+        "teach": {"says": _teach_says(runs), "done": result is not None},
+        "compare": {"says": words("rail.ready") if result else "", "done": False},
+        "handover": {"says": words("rail.handed") if exported else "", "done": exported},
+    }
+
+
+def _teach_says(runs: list[Run]) -> str:
+    newest = next((run for run in runs if run.job.kind == "train"), None)
+    return words(f"state.{newest.state()}") if newest else ""
+
+
+def _job(workspace: Workspace) -> dict[str, Any] | None:
+    """The training at work, else another job at work, else the first that waits."""
+    busy = sorted((ticket for ticket in jobs.claimed(workspace)), key=lambda ticket: ticket.run.job.kind != "train")
+    ticket = next(iter(busy), None) or next(iter(jobs.waiting(workspace)), None)
+    if ticket is None:
+        return None
+    run, is_waiting = ticket.run, ticket not in busy
+    progress = read_progress(run.records()[0], "queued" if is_waiting else "running", now=time.time())
+    project = run.path.parent.parent.name
+    return {
+        "kind": run.job.kind, "project": project, "name": run.job.name, "waiting": is_waiting,
+        "percent": round(progress.percent), "left": None if progress.seconds_left is None else round(progress.seconds_left),
+        "step": {"train": "teach", "export": "handover"}.get(run.job.kind, "compare"),
+    }  # fmt: skip
+
+
+def _cancel(ask: Ask) -> Reply:
+    project = ask.workspace.project(ask.text("of"))
+    run = next((run for run in project.all_runs() if run.path.name == ask.text("run")), None)
+    if run is None:
+        raise ConfigError("That job is gone.", fix="Reload the page.")
+    jobs.cancel(ask.workspace, run)
+    return Reply(note=words("job.cancelled"))
+
+
+ACTIONS: dict[str, Act] = {"cancel": _cancel}

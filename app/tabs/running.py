@@ -1,0 +1,89 @@
+"""A run as the page shows it: how far, how fast, the curves, the previews, the log, what to do about a problem, and the verdict.
+
+In: a run's folder. Out: a plain dict. Only reads.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from app import jobs
+from app.progress import Progress, Shown, read_progress
+from app.projects import Project, Workspace
+from app.results import read_verdict
+from training.runs import Run, RunState
+
+LOG_BYTES = 6000
+
+
+def view_run(workspace: Workspace, run: Run) -> dict[str, Any]:
+    """Everything about one training."""
+    records, _ = run.records()
+    state = state_of(workspace, run)
+    progress = read_progress(records, state, now=time.time())
+    verdict = read_verdict(run)
+    return {
+        "id": run.path.name, "name": run.job.name, "state": state, "made_at": run.job.made_at, "percent": round(progress.percent, 1), "phase": progress.phase,
+        "phase_done": progress.phase_done, "phase_total": progress.phase_total, "step": progress.step, "total_steps": progress.total_steps,
+        "left": _round(progress.seconds_left), "sec_per_step": progress.sec_per_step, "device": progress.device, "precision": progress.precision,
+        "curve": progress.curve, "held_out": progress.held_out, "base_loss": progress.base_loss, "saved": progress.saved_steps, "strip": _strip(run, progress),
+        "advice": [{"code": code, "message": message, "fix": fix} for code, message, fix in _unique(progress.advice)], "error": progress.error,
+        "log": _tail(run.path / "log.txt"), "verdict": verdict or None, "turn": _turn(workspace, run), "stopping": run.is_asked_to_stop() and state == "running",
+        "judging": progress.is_closing and run.is_alive(),
+    }  # fmt: skip
+
+
+def state_of(workspace: Workspace, run: Run) -> RunState:
+    """The run's own state; "queued" while a ticket waits, also for a run that goes on after a stop."""
+    return "queued" if _turn(workspace, run) else run.state()
+
+
+def _turn(workspace: Workspace, run: Run) -> int:
+    """Its place in the queue, 1 = next; 0: it does not wait. A job that its worker has just taken counts as next."""
+    for place, ticket in enumerate(jobs.waiting(workspace), start=1):
+        if ticket.run.path == run.path:
+            return place
+    starting = any(ticket.run.path == run.path for ticket in jobs.claimed(workspace)) and not run.is_alive() and run.state() != "finished"
+    return 1 if starting else 0
+
+
+def _strip(run: Run, progress: Progress) -> dict[str, Any]:
+    """Previews as rows by checkpoint, newest first, with the same prompts in the same columns."""
+    prompts = list(dict.fromkeys((shown.prompt, shown.seed) for shown in progress.pictures))
+    rows: dict[int, dict[tuple[str, int], Shown]] = {}
+    for shown in progress.pictures:
+        rows.setdefault(shown.step, {})[shown.prompt, shown.seed] = shown
+    cells = [{"step": step, "pictures": [_cell(run, rows[step].get(prompt)) for prompt in prompts]} for step in sorted(rows, reverse=True)]
+    return {"prompts": [prompt for prompt, _ in prompts], "rows": cells}
+
+
+def _cell(run: Run, shown: Shown | None) -> dict[str, Any] | None:
+    return None if shown is None else {**asdict(shown), "path": str(run.path / shown.path)}
+
+
+def _unique(advice: tuple[tuple[str, str, str], ...]) -> list[tuple[str, str, str]]:
+    """The last word of each kind."""
+    return list({code: (code, message, fix) for code, message, fix in advice}.values())
+
+
+def _tail(path: Path) -> str:
+    """The end of the log, whole lines; folders of this machine are cut out of it."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - LOG_BYTES))
+        text = file.read().decode("utf-8", "replace")
+    return text if size <= LOG_BYTES else text.partition("\n")[2]
+
+
+def _round(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def trainings(project: Project) -> list[Run]:
+    """The project's trainings, newest first."""
+    return [run for run in project.all_runs() if run.job.kind == "train"]

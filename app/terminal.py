@@ -1,0 +1,103 @@
+"""What the command line prints: progress bars with seconds left, tables, errors with their fix; or plain JSON for scripts.
+
+In: events and values. Out: text on the terminal. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pipelines.errors import BrandprintError
+from pipelines.events import Advice, Event, Phase, Picture, Saved, Started, Step, Stopped, Validated, to_record
+
+
+class EventPrinter:
+    """Events as bars and lines; with as_json as one record a line. Use as a context."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.total_steps = 0
+        self.bars: dict[str, Any] = {}
+
+    def __enter__(self) -> EventPrinter:
+        if not self.as_json:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self.progress = Progress(
+                TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+                redirect_stdout=False, redirect_stderr=False,
+            )  # fmt: skip
+            self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self.as_json:
+            self.progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        if self.as_json:
+            sys.stdout.write(json.dumps(to_record(event), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+            return
+        if isinstance(event, Started):
+            self.total_steps = event.total_steps
+            self._bar("training", event.first_step, event.total_steps, f"{event.device}, {event.precision}")
+        elif isinstance(event, Step):
+            self._bar("training", event.step, self.total_steps, f"loss {event.loss:.4f}  {event.sec_per_step:.2f} s a step")
+        elif isinstance(event, Phase):
+            self._bar(event.name, event.done, event.total, "")
+        elif isinstance(event, Validated):
+            self._line(f"step {event.step}: held-out loss {event.loss:.4f} (base {event.base_loss:.4f})")
+        elif isinstance(event, Advice):
+            self._line(f"[yellow]{event.message} {event.fix}[/yellow]")
+        elif isinstance(event, Stopped):
+            self._line(f"Stopped at step {event.step}; it can be resumed.")
+        elif isinstance(event, (Saved, Picture)):
+            self._line(f"saved {event.path}")
+
+    def _bar(self, name: str, done: int, total: int, note: str) -> None:
+        if name not in self.bars:
+            self.bars[name] = self.progress.add_task(name, total=total, note=note)
+        self.progress.update(self.bars[name], completed=done, total=total, note=note)
+
+    def _line(self, text: str) -> None:
+        self.progress.console.print(text, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line for the user."""
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(text)
+
+
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows under headings."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+
+
+def complain(error: BrandprintError, *, as_json: bool) -> None:
+    """An error and its fix on standard error."""
+    if as_json:
+        sys.stderr.write(json.dumps({"error": error.message, "fix": error.fix}, ensure_ascii=False) + "\n")
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]{type(error).__name__}[/bold red]: {error.message}", markup=True)
+    if error.fix:
+        console.print(f"  {error.fix}")

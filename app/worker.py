@@ -1,0 +1,239 @@
+"""Owns one device: takes jobs from the queue one by one, each done by a process of its own whose memory is given back at its end.
+
+In: `python -m app.worker --workspace W --device D` (the detached dispatcher), `--run FOLDER` (one training), `--draw BASE` (a warm base that draws),
+`--examine PROJECT` (the doctor).
+Out: events in run folders. The dispatcher imports no torch and holds no model: a crash of a job never takes the queue down.
+A training and a drawing never share the device: the warm base is ended before a training starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from app import jobs
+from app.projects import Workspace, open_workspace
+from training.runs import Run, open_run
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1
+BEAT_SECONDS = 3.0
+IDLE_SECONDS = 900.0
+COLD_SECONDS = 600.0  # a warm base that nobody asked for this long is let go
+KEEP = "keep"  # a stopped run with this file is judged as it stands: the user is content with what it has learnt
+DRAW_WISH_SECONDS = 60.0  # a wish for a warm base is honoured this long after it was made
+
+
+class Artist:
+    """The process that keeps a base warm and draws. One line in: a run's folder; one line out: its end."""
+
+    def __init__(self, workspace: Workspace, device: str) -> None:
+        self.workspace, self.device = workspace, device
+        self.process: subprocess.Popen[str] | None = None
+        self.base = ""
+        self.used_at = 0.0
+
+    @property
+    def is_warm(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def warm(self, base: str) -> None:
+        """Load the base in a process of its own; returns at once."""
+        if self.is_warm and self.base == base:
+            return
+        self.rest()
+        log = self.workspace.jobs / "workers" / "artist.log"
+        self.process = jobs.spawn_child(["--draw", base], device=self.device, log=log, with_pipes=True)
+        self.base, self.used_at = base, time.monotonic()
+
+    def rest(self) -> None:
+        """End it; its memory is the system's again."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+
+    def draw(self, run: Run, beat: Beat) -> None:
+        """One preview, board or export, to its end."""
+        self.warm(str(run.job.settings.get("base", "starter")))
+        assert self.process is not None and self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write(f"{run.path}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it ended: told below by its exit code
+        while self.process.poll() is None and not select.select([self.process.stdout], [], [], 0)[0]:
+            beat.tick()
+        self.process.stdout.readline()
+        self.used_at = time.monotonic()
+        if self.process.poll() is not None:
+            _record_death(run, self.process.returncode)
+
+
+class Beat:
+    """The sign of life that tells pages and servers that this device has a worker."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.at = path, 0.0
+
+    def tick(self) -> None:
+        """Wait a moment, and beat when it is time."""
+        if time.monotonic() - self.at > BEAT_SECONDS:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(str(os.getpid()))
+            self.at = time.monotonic()
+        time.sleep(TICK_SECONDS)
+
+
+def dispatch(workspace: Workspace, device: str, *, idle_seconds: float = IDLE_SECONDS) -> None:
+    """Take jobs until the queue was empty for long and no page is open. Returns at once if the device has a worker already."""
+    lock = _lock(workspace, device)
+    if lock is None:
+        return
+    beat = Beat(jobs.beat_path(workspace, device))
+    artist = Artist(workspace, device)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _take_up_again(workspace, device, beat)
+        idle_since = time.monotonic()
+        while time.monotonic() - idle_since < idle_seconds or jobs.is_page_open(workspace):
+            beat.tick()
+            ticket = jobs.claim(workspace, device)
+            if ticket is not None:
+                _do(ticket, artist, device, beat)
+                idle_since = time.monotonic()
+            else:
+                _keep_warm(workspace, artist)
+    finally:
+        artist.rest()
+        beat.path.unlink(missing_ok=True)
+        lock.close()
+
+
+def _do(ticket: jobs.Ticket, artist: Artist, device: str, beat: Beat) -> None:
+    run = ticket.run
+    try:
+        if run.job.kind == "train":
+            artist.rest()
+            _train(run, device, beat)
+        else:
+            artist.draw(run, beat)
+    finally:
+        jobs.done(ticket)
+
+
+def _train(run: Run, device: str, beat: Beat) -> None:
+    process = jobs.spawn_child(["--run", str(run.path)], device=device, log=run.path / "log.txt")
+    while process.poll() is None:
+        beat.tick()
+    if process.returncode:
+        _record_death(run, process.returncode)
+
+
+def _record_death(run: Run, code: int) -> None:
+    """A process that ended without a word: say so in its run. Runs that recorded their own end are left as they are."""
+    last = next((record["kind"] for record in reversed(run.records()[0]) if record["kind"] in ("started", "stopped", "finished", "failed")), "")
+    if last in ("stopped", "finished", "failed"):
+        return
+    memory = "The system ended it, most likely because memory ran out." if code == -signal.SIGKILL else f"Its process ended with code {code}."
+    jobs.fail(run, f"The job broke off. {memory}", "Everything up to the last checkpoint is safe: resume it. log.txt holds the details.")
+
+
+def _take_up_again(workspace: Workspace, device: str, beat: Beat) -> None:
+    """Jobs that an earlier worker of this device had taken: wait for those still alive, let go of the others (the page offers to resume)."""
+    for ticket in jobs.held_by(workspace, device):
+        while ticket.run.is_alive():
+            beat.tick()
+        jobs.done(ticket)
+
+
+def _keep_warm(workspace: Workspace, artist: Artist) -> None:
+    base, asked_at = jobs.warm_wish(workspace)
+    if base and time.time() - asked_at < DRAW_WISH_SECONDS:
+        artist.used_at = time.monotonic()
+        if not artist.is_warm or artist.base != base:
+            artist.warm(base)
+    elif artist.is_warm and time.monotonic() - artist.used_at > COLD_SECONDS:
+        artist.rest()
+
+
+def _lock(workspace: Workspace, device: str):  # type: ignore[no-untyped-def]
+    """The open lock file; None if another worker owns the device. The system frees it when the process ends, however it ends."""
+    path = jobs.beat_path(workspace, device).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def train_one(run: Run) -> int:
+    """One training in this process; its end stands in the run. Returns the exit code."""
+    from training.execute import execute
+
+    try:
+        execute(run)
+    except Exception:
+        return 1  # execute recorded it
+    if run.state() == "finished" or (run.path / KEEP).exists():
+        _judge(run)
+    return 0
+
+
+def _judge(run: Run) -> None:
+    """The verdict belongs to a training; without it the adapter is whole all the same, so an error here is recorded, not raised."""
+    from app.artist import judge
+
+    try:
+        judge(run)
+    except Exception:
+        logger.exception("The verdict of %s could not be made.", run.path.name)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The entry of every worker process."""
+    parser = argparse.ArgumentParser(prog="python -m app.worker")
+    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--draw")
+    parser.add_argument("--examine", type=Path)
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if chosen.run:
+        return train_one(open_run(chosen.run))
+    if chosen.draw is not None:
+        from app.artist import serve
+
+        serve(chosen.draw)
+        return 0
+    if chosen.examine:
+        from app.doctor import examine
+
+        examine(open_workspace(chosen.examine.parent).project(chosen.examine.name))
+        return 0
+    dispatch(open_workspace(chosen.workspace), chosen.device, idle_seconds=chosen.idle_seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,299 @@
+"""Makes a set with known faults: good pictures, and for each kind of fault some good pictures spoiled in that way.
+
+In: good pictures with captions, a folder, a seed. Out: files in the folder, and which fault was planted in which. Photos come from scikit-image's
+package, so nothing is downloaded. Does not judge: doctor.py compares with what the doctor finds.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
+
+PHOTOS = (
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "grass.png", "gravel.png"),
+    *("hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
+)
+PLACES = ("upper left", "upper right", "lower left", "lower right")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A good picture and its caption."""
+
+    name: str
+    picture: Image.Image
+    caption: str
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A file with a fault. codes: the doctor is right if it reports one of these."""
+
+    name: str
+    kind: str
+    codes: tuple[str, ...]
+
+
+Spoil = Callable[[np.random.Generator, Image.Image], Image.Image]
+
+
+def photo(name: str) -> Image.Image:
+    """One of scikit-image's photos, RGB."""
+    import skimage
+
+    return Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
+
+
+def photo_samples() -> list[Sample]:
+    """Quarters and middles of photos; those of people only whole."""
+    samples = [Sample("astronaut", photo("astronaut.png"), "a smiling woman in an orange suit before a flag")]
+    for name in PHOTOS[1:]:
+        picture, stem = photo(name), Path(name).stem.replace("_", " ")
+        width, height = picture.width // 2, picture.height // 2
+        for index, place in enumerate(PLACES):
+            left, top = index % 2 * width, index // 2 * height
+            part = picture.crop((left, top, left + width, top + height))
+            if np.asarray(part.convert("L")).std() > 12:
+                samples.append(Sample(f"{stem}-{index}", part, f"a photo of {stem}, {place}"))
+    return samples
+
+
+def folder_samples(folder: Path) -> list[Sample]:
+    """The captioned pictures of a folder of sample data."""
+    names = sorted(path for path in folder.iterdir() if path.suffix in (".webp", ".jpg", ".png"))
+    return [Sample(path.stem, Image.open(path).convert("RGB"), path.with_suffix(".txt").read_text("utf-8").strip()) for path in names]
+
+
+def save(picture: Image.Image, path: Path, *, quality: int = 92) -> None:
+    """Saves as JPEG, or as PNG if the name says so."""
+    picture.save(path, **({} if path.suffix == ".png" else {"quality": quality, "subsampling": 0}))
+
+
+def blurred(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(rng.uniform(2.5, 5) * min(picture.size) / 384))
+
+
+def too_dark(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    return picture.point(lambda value: value * rng.uniform(0.1, 0.22))
+
+
+def too_bright(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    gain = rng.uniform(2.6, 4)
+    return picture.point(lambda value: min(255, 70 + value * gain))
+
+
+def low_contrast(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    return ImageEnhance.Contrast(picture).enhance(rng.uniform(0.1, 0.2))
+
+
+def border(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    colour = ((0, 0, 0), (255, 255, 255), (20, 20, 30), (240, 230, 200))[rng.integers(4)]
+    x, y = [(0.0, 0.12), (0.15, 0.0), (0.08, 0.08), (0.05, 0.15)][rng.integers(4)]
+    framed = Image.new("RGB", (round(picture.width * (1 + 2 * x)), round(picture.height * (1 + 2 * y))), colour)
+    framed.paste(picture, (round(picture.width * x), round(picture.height * y)))
+    return framed
+
+
+def transparent(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    alpha = Image.new("L", picture.size, 0)
+    inset = round(min(picture.size) * rng.uniform(0.05, 0.15))
+    ImageDraw.Draw(alpha).ellipse((inset, inset, picture.width - inset, picture.height - inset), fill=255)
+    picture = picture.copy()
+    picture.putalpha(alpha)
+    return picture
+
+
+def compressed(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=int(rng.integers(4, 14)))
+    return Image.open(file)
+
+
+def too_small(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    scale = rng.uniform(60, 150) / min(picture.size)
+    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
+
+
+def extreme_shape(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    narrow = round(picture.height / rng.uniform(3.2, 4.5))
+    top = int(rng.integers(0, picture.height - narrow))
+    strip = picture.crop((0, top, picture.width, top + narrow))
+    return strip.resize((strip.width * 3, strip.height * 3), Image.Resampling.LANCZOS)
+
+
+def near_double(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    inset = [round(side * rng.uniform(0.0, 0.025)) for side in (*picture.size, *picture.size)]
+    changed = picture.crop((inset[0], inset[1], picture.width - inset[2], picture.height - inset[3]))
+    changed = ImageEnhance.Brightness(changed).enhance(rng.uniform(0.92, 1.08))
+    scale = rng.uniform(0.8, 1.1)
+    return changed.resize((round(changed.width * scale), round(changed.height * scale)), Image.Resampling.LANCZOS)
+
+
+def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def watermarked(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    words = ("SAMPLE PREVIEW", "© Studio Nord 2024", "PROOF ONLY", "www.brandshop.com", "12.08.2024  17:45", "SUMMER SALE -50%")[rng.integers(6)]
+    layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    size = min(picture.size) * rng.uniform(0.06, 0.11)
+    colour = [(255, 255, 255, 170), (0, 0, 0, 150), (255, 140, 0, 255), (255, 255, 255, 255)][rng.integers(4)]
+    place = (picture.width * rng.uniform(0.04, 0.15), picture.height * rng.uniform(0.05, 0.85))
+    ImageDraw.Draw(layer).text(place, words, font=font(size), fill=colour)
+    if rng.random() < 0.4:
+        layer = layer.rotate(rng.choice([-30, 25, 35]), center=(picture.width / 2, place[1]), translate=(0, picture.height / 2 - place[1]))
+    return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+
+
+def screenshot(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    is_phone = rng.random() < 0.5
+    width, height = (390, 844) if is_phone else (1280, 720)
+    dark = rng.random() < 0.3
+    page, ink = ((24, 24, 28), (225, 225, 230)) if dark else ((255, 255, 255), (30, 30, 35))
+    screen = Image.new("RGB", (width, height), page)
+    draw = ImageDraw.Draw(screen)
+    draw.rectangle((0, 0, width, 44), fill=(52, 53, 58) if dark else (240, 241, 243))
+    draw.text((14, 14), "9:41" if is_phone else "Home    Shop    About us    Contact    Sign in", font=font(15), fill=ink)
+    draw.text((width - 90, 14), "LTE 87%" if is_phone else "Search", font=font(15), fill=ink)
+    inner = picture.resize((width - 40, width - 40) if is_phone else (480, 480))
+    screen.paste(inner, (20, 70) if is_phone else (40, 90))
+    left, top = (20, width + 50) if is_phone else (560, 90)
+    for line in range(int(rng.integers(7, 11))):
+        words = " ".join(rng.choice(["delivery", "free", "order", "our", "new", "quality", "with", "care", "made", "price", "today"], 5))
+        draw.text((left, top + 34 * line), words, font=font(18), fill=ink)
+    draw.rectangle((left, height - 70, left + 150, height - 30), fill=(20, 110, 240))
+    draw.text((left + 20, height - 60), "Add to cart", font=font(18), fill=(255, 255, 255))
+    return screen
+
+
+def face_cut(rng: np.random.Generator, _: Image.Image) -> Image.Image:
+    face = photo("astronaut.png")  # her face: about x 170-285, y 65-195
+    cuts = ((0, 125, 400, 512), (215, 20, 512, 400), (20, 0, 235, 300), (0, 0, 512, 140), (150, 130, 420, 500))
+    left, top, right, bottom = cuts[rng.integers(len(cuts))]
+    part = face.crop((left, top + int(rng.integers(-4, 5)) if top else 0, right, bottom)).resize((round((right - left) * 1.3), round((bottom - top) * 1.3)))
+    part = ImageEnhance.Brightness(part).enhance(rng.uniform(0.85, 1.15))
+    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else part
+
+
+def several(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    count = int(rng.integers(2, 4))
+    wide = Image.new("RGB", (picture.width * count, picture.height), picture.getpixel((2, 2)))
+    for index in range(count):
+        wide.paste(picture if rng.random() < 0.5 else picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (index * picture.width, 0))
+    return wide
+
+
+# kind: (how a picture is spoiled, codes that the doctor may report, ending)
+PIXELS: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
+    "too small": (too_small, ("too_small",), ".jpg"),
+    "extreme shape": (extreme_shape, ("extreme_shape",), ".jpg"),
+    "near double": (near_double, ("near_double",), ".jpg"),
+    "blurred": (blurred, ("blurred",), ".jpg"),
+    "too dark": (too_dark, ("too_dark",), ".jpg"),
+    "too bright": (too_bright, ("too_bright",), ".jpg"),
+    "low contrast": (low_contrast, ("low_contrast",), ".jpg"),
+    "border": (border, ("border",), ".jpg"),
+    "transparent edges": (transparent, ("transparent",), ".png"),
+    "heavy compression": (compressed, ("compressed",), ".jpg"),
+    "compressed, saved again": (compressed, ("compressed",), ".png"),
+    "lettering": (watermarked, ("lettering", "screenshot"), ".jpg"),
+    "screenshot": (screenshot, ("screenshot",), ".png"),
+    "several subjects": (several, ("several_subjects",), ".jpg"),
+    "face cut off": (face_cut, ("face_cut",), ".jpg"),
+}
+LONG = "with a very long description of the light that falls from the left and of the table that it stands on and of the wall behind it, " * 4
+FOREIGN = (
+    "eine Flasche auf einem Tisch aus Holz, von oben gesehen, mit warmem Licht",
+    "vue de dessus, sur une table en bois, avec une lumière chaude et des feuilles",
+    "visto desde arriba, sobre una mesa de madera, con una luz muy cálida",
+    "木のテーブルの上、上から見た、暖かい光",
+    "вид сверху, на деревянном столе, тёплый свет",
+)
+
+
+def plant_pixels(folder: Path, samples: Sequence[Sample], kinds: Sequence[str], *, each: int, rng: np.random.Generator) -> list[Planted]:
+    """Writes `each` spoiled pictures of each kind with captions of good ones."""
+    planted = []
+    for kind in kinds:
+        spoil, codes, ending = PIXELS[kind]
+        for number, index in enumerate(rng.choice(len(samples), each, replace=False)):
+            path = folder / f"{kind.replace(' ', '_').replace(',', '')}-{number}{ending}"
+            options = {"quality": 8} if kind == "heavy compression" else {}
+            picture = samples[index].picture if kind == "heavy compression" else spoil(rng, samples[index].picture)
+            save(picture, path, **options)
+            path.with_suffix(".txt").write_text(samples[index].caption + ", variant", "utf-8")
+            planted.append(Planted(path.name, kind, codes))
+    return planted
+
+
+def plant_files(folder: Path, samples: Sequence[Sample], *, each: int, rng: np.random.Generator) -> list[Planted]:
+    """Broken files and exact doubles."""
+    planted = []
+    for number, index in enumerate(rng.choice(len(samples), each, replace=False)):
+        whole = io.BytesIO()
+        samples[index].picture.save(whole, "JPEG", quality=92)
+        content = whole.getvalue()
+        for kind, broken in (("truncated", content[: len(content) * 6 // 10]), ("empty", b""), ("text named jpg", b"just words " * 30)):
+            path = folder / f"{kind.replace(' ', '_')}-{number}.jpg"
+            path.write_bytes(broken)
+            planted.append(Planted(path.name, kind, ("unreadable",)))
+        path = folder / f"exact_double-{number}.jpg"
+        path.write_bytes((folder / f"good-{index:03}.jpg").read_bytes())
+        path.with_suffix(".txt").write_text(samples[index].caption, "utf-8")
+        planted.append(Planted(path.name, "exact double", ("exact_double",)))
+    return planted
+
+
+def plant_captions(folder: Path, good: Sequence[str], *, trigger: str, noun: str, each: int, rng: np.random.Generator) -> list[Planted]:
+    """Spoils the captions of some good pictures; returns which. Those pictures count as good no longer."""
+    chosen = [good[index] for index in rng.choice(len(good), each * 5, replace=False)]
+    planted = []
+    for number, name in enumerate(chosen):
+        path = (folder / name).with_suffix(".txt")
+        text = path.read_text("utf-8")
+        kind, caption, codes = (
+            ("caption missing", "", ("caption_missing",)),
+            ("caption too long", f"{text}, {LONG}", ("caption_too_long",)),
+            ("caption in another language", FOREIGN[number % len(FOREIGN)], ("caption_language",)),
+            ("caption names the subject", f"a {noun}, {text}" if noun else f"{text}, in flat vector style", ("caption_names_subject",)),
+            ("trigger fused", f"{trigger}{text}", ("trigger_fused",)),
+        )[number % 5]
+        path.write_text(caption, "utf-8")
+        planted.append(Planted(name, kind, codes))
+    return planted
+
+
+def plant_unlike(folder: Path, others: Sequence[Sample], *, each: int, rng: np.random.Generator) -> list[Planted]:
+    """Pictures of something else."""
+    planted = []
+    for number, index in enumerate(rng.choice(len(others), each, replace=False)):
+        path = folder / f"unlike-{number}.jpg"
+        save(others[index].picture.resize((384, 384)), path)
+        path.with_suffix(".txt").write_text(others[index].caption, "utf-8")
+        planted.append(Planted(path.name, "unlike the rest", ("unlike_rest",)))
+    return planted
+
+
+def plant_identical(folder: Path, good: Sequence[str], *, each: int, rng: np.random.Generator) -> list[Planted]:
+    """The same caption for several pictures."""
+    chosen = [good[index] for index in rng.choice(len(good), each, replace=False)]
+    for name in chosen:
+        (folder / name).with_suffix(".txt").write_text("a picture on a plain ground", "utf-8")
+    return [Planted(name, "caption identical", ("caption_identical",)) for name in chosen]
+
+
+def write_good(folder: Path, samples: Sequence[Sample]) -> list[str]:
+    """Writes the good pictures as JPEG with sidecars; returns their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for number, sample in enumerate(samples):
+        path = folder / f"good-{number:03}.jpg"
+        save(sample.picture, path)
+        path.with_suffix(".txt").write_text(sample.caption, "utf-8")
+        names.append(path.name)
+    return names

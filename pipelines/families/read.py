@@ -1,0 +1,127 @@
+"""Reads the modules of a base into memory: frozen, in the wanted dtype from the start, on one device.
+
+In: a `Located` and a `Placement`. Out: a `Base`. The only file of the families that loads weights; `load.py` is its front.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipelines.families import original_layout
+from pipelines.families.base import Base, FamilyName
+from pipelines.families.fingerprint import fingerprint
+from pipelines.families.folder import MODELS, TOKENIZERS
+from pipelines.families.latent import LatentBase
+from pipelines.families.located import Located
+from pipelines.families.quiet import quiet
+from pipelines.families.sd1 import SD1
+from pipelines.families.sd2 import SD2
+from pipelines.families.sdxl import SDXL
+
+FAMILIES: dict[str, type[LatentBase]] = {"sd1": SD1, "sd2": SD2, "sdxl": SDXL}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where modules live, and the dtype of unet and text encoders."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def placement(device: torch.device | str, dtype: torch.dtype | None, *, family: FamilyName) -> Placement:
+    """device and dtype, the latter chosen where None: float32 on a CPU, else bfloat16 where the device has it, else float16."""
+    device = torch.device(device)
+    if dtype is None:
+        dtype = torch.float32
+        if device.type == "cuda":
+            dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return Placement(device, dtype)
+
+
+def vae_dtype(config: dict[str, Any], target: Placement, *, family: FamilyName) -> torch.dtype:
+    """float32 on a CPU and in SDXL, whose autoencoder overflows in float16; else the base's own. SDXL's repaired one may run in bfloat16."""
+    overflows = family == "sdxl" and (config.get("force_upcast", True) or target.dtype == torch.float16)
+    return torch.float32 if overflows or target.device.type != "cuda" else target.dtype
+
+
+def from_folder(located: Located, target: Placement) -> Base:
+    """The base in a diffusers folder that `locate` found whole."""
+    variants = dict(located.variants)
+    modules = {}
+    with quiet():
+        for component in MODELS[located.family]:
+            folder = located.path / component
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            dtype = vae_dtype(config, target, family=located.family) if component == "vae" else target.dtype
+            modules[component] = _class(component, config).from_pretrained(
+                str(folder), dtype=dtype, variant=variants.get(component), use_safetensors=True, local_files_only=True
+            )
+        tokenizers = tuple(read_tokenizer(located.path / name) for name in TOKENIZERS[located.family])
+    scheduler = json.loads((located.path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    return assemble(located, target, modules=modules, tokenizers=tokenizers, scheduler_config=scheduler)
+
+
+def from_file(located: Located, target: Placement, *, configs: Path) -> Base:
+    """The base in one .safetensors file that `locate` found whole. configs: configurations per family."""
+
+    def dtype_of(component: str, config: dict[str, Any]) -> torch.dtype:
+        return vae_dtype(config, target, family=located.family) if component == "vae" else target.dtype
+
+    with quiet():
+        modules = original_layout.read_modules(located, configs, dtype_of=dtype_of)
+        tokenizers = original_layout.read_tokenizers(located, configs, read_folder=read_tokenizer)
+    return assemble(
+        located, target, modules=modules, tokenizers=tokenizers, scheduler_config=original_layout.scheduler_config(located, configs)
+    )
+
+
+def _class(component: str, config: dict[str, Any]) -> Any:
+    import diffusers
+    import transformers
+
+    if component == "text_encoder":
+        return transformers.CLIPTextModel
+    if component == "text_encoder_2":
+        return transformers.CLIPTextModelWithProjection
+    return diffusers.UNet2DConditionModel if component == "unet" else getattr(diffusers, config.get("_class_name", "AutoencoderKL"))
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """A CLIPTokenizer that cuts at 77, also where the folder forgot to say so."""
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, 77)
+    return tokenizer
+
+
+def assemble(
+    located: Located, target: Placement, *, modules: dict[str, Any], tokenizers: tuple[Any, ...], scheduler_config: dict[str, Any]
+) -> Base:
+    """A `Base` of frozen modules on the device."""
+    for module in modules.values():
+        module.to(target.device).requires_grad_(False).eval()
+    accept_any_dtype(modules["vae"])
+    encoders = tuple(modules[name] for name in ("text_encoder", "text_encoder_2") if name in modules)
+    return FAMILIES[located.family](
+        source=located.source, fingerprint=fingerprint(located), unet=modules["unet"], vae=modules["vae"], text_encoders=encoders, tokenizers=tokenizers,
+        scheduler_config={**scheduler_config, "prediction_type": located.prediction}, device=target.device, dtype=target.dtype,
+    )  # fmt: skip
+
+
+def accept_any_dtype(vae: Any) -> None:
+    """Lets a float32 autoencoder work in a half-precision pipeline, whose latents plain diffusers hands over as they are."""
+    for name in ("encoder", "decoder", "post_quant_conv"):
+        part = getattr(vae, name, None)
+        if part is not None:
+            part.register_forward_pre_hook(_cast_input)
+
+
+def _cast_input(part: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return inputs[0].to(next(part.parameters()).dtype), *inputs[1:]

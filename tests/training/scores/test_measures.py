@@ -1,0 +1,129 @@
+"""The single measures, on features and pictures whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from pipelines.events import Step, Validated
+from training.scores import closeness, colour, copying, health, leak
+
+CHANCE = np.random.default_rng(3)
+
+
+def rows(count: int, width: int = 32) -> np.ndarray:
+    features = CHANCE.standard_normal((count, width)).astype(np.float32)
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def picture(*, ground: str = "white", mark: str = "#255e7c", at: int = 10) -> Image.Image:
+    image = Image.new("RGB", (64, 64), ground)
+    ImageDraw.Draw(image).rectangle((at, 12, at + 24, 52), fill=mark)
+    return image
+
+
+def test_delta_e_is_the_standards():
+    left, right = CHANCE.random((200, 3)), CHANCE.random((200, 3))
+    ours = colour.delta_e(colour.srgb_to_lab(left), colour.srgb_to_lab(right))
+    assert ours == pytest.approx(deltaE_ciede2000(rgb2lab(left), rgb2lab(right)), abs=0.02)
+    assert colour.lab_to_srgb(colour.srgb_to_lab(left)) == pytest.approx(left, abs=1e-6)
+
+
+def test_the_palette_is_what_most_pictures_show_and_backgrounds_fall_out():
+    grounds = ["white", "black", "#ff0000", "#00aa00", "#ffff00", "#8800ff"]
+    palette = colour.palette_of([picture(ground=ground) for ground in grounds])
+    assert len(palette.hex) == 1
+    assert palette.distance(picture(ground="pink")) < 3
+    assert palette.distance(picture(ground="pink", mark="#c04020")) > 25
+
+
+def test_a_set_without_common_colours_has_no_palette():
+    palette = colour.palette_of([picture(ground=ground, mark=mark) for ground, mark in (("white", "red"), ("black", "blue"), ("green", "yellow"))])
+    assert palette.hex == () and palette.distance(picture()) == 0
+
+
+def test_caption_match_is_one_for_the_right_pairs_and_chance_for_shuffled_ones():
+    real = rows(12)
+    noisy = real + 0.1 * rows(12)
+    assert closeness.caption_match(noisy, real).mean() > 0.95
+    shuffled = closeness.caption_match(rows(12), real)
+    assert 0.3 < shuffled.mean() < 0.7
+    assert closeness.obedience_of(np.array([0.5, 1.0])) == pytest.approx([0, 1])
+
+
+def test_fidelity_is_nought_at_the_base_and_one_at_the_ceiling():
+    scale = closeness.Scale(base=0.2, ceiling=0.7)
+    assert scale.of(np.array([0.2, 0.7, 0.45])) == pytest.approx([0, 1, 0.5])
+
+
+def test_spread_of_equal_pictures_is_nothing():
+    one = rows(1)
+    assert closeness.spread(np.repeat(one, 4, axis=0)) == pytest.approx(0, abs=1e-6)
+    assert closeness.spread(rows(8)) > 0.5
+
+
+def test_copies_lie_beyond_the_sets_own_limit_and_new_pictures_do_not():
+    originals = rows(40)
+    redrawn = closeness.Space(np.zeros(32, np.float32)).centred(originals + 0.15 * rows(40))
+    hashes = CHANCE.random((40, 64)) < 0.5
+    limit = copying.copy_limit(redrawn, originals, hashes)
+    fresh = copying.neighbours(rows(10), CHANCE.random((10, 64)) < 0.5, originals, hashes, limit=limit)
+    taken = copying.neighbours(closeness.Space(np.zeros(32, np.float32)).centred(originals[:10] + 0.1 * rows(10)), hashes[:10], originals, hashes, limit=limit)
+    assert not fresh.is_copy.any()
+    assert taken.is_copy.all() and (taken.index == np.arange(10)).all()
+
+
+def test_a_set_of_near_doubles_has_a_tighter_limit():
+    apart = rows(40)
+    doubles = np.concatenate([apart[:20], apart[:20] + 0.05 * rows(20)])
+    hashes = CHANCE.random((40, 64)) < 0.5
+    space = closeness.Space(np.zeros(32, np.float32))
+    assert copying.copy_limit(space.centred(doubles), space.centred(doubles), hashes).similarity > copying.copy_limit(apart, apart, hashes).similarity - 1e-6
+
+
+def test_one_picture_in_ten_beyond_the_limit_is_no_accusation():
+    assert not copying.is_more_than_natural(1, 10, natural=0.05)
+    assert copying.is_more_than_natural(5, 10, natural=0.05)
+
+
+def test_a_mirrored_copy_has_the_hash_of_its_mirror():
+    original = picture(at=4)
+    flipped = copying.mirrored([original])[0]
+    distance = copying.hash_distances(copying.perceptual_hashes([flipped]), copying.perceptual_hashes(copying.mirrored([original])))
+    assert distance[0, 0] == 0
+
+
+def test_leak_is_one_where_the_noun_becomes_the_subject_and_nought_where_it_stays():
+    subject, base = rows(6) * 0.1 + rows(1), rows(3)
+    assert leak.leak_of(bare_noun=subject[:3], bare_noun_by_base=base, called=subject[3:], subject=subject) == pytest.approx(1, abs=0.2)
+    assert leak.leak_of(bare_noun=base, bare_noun_by_base=base, called=subject[3:], subject=subject) == pytest.approx(0)
+
+
+def test_nothing_can_leak_that_was_not_learnt():
+    base = rows(3)
+    assert leak.leak_of(bare_noun=base, bare_noun_by_base=base, called=base, subject=rows(4)) == 0
+
+
+def test_drift_is_measured_in_units_of_another_seed():
+    base, other = rows(4), rows(4)
+    assert leak.drift_of(unrelated=base, unrelated_by_base=base, other_seeds=other) == pytest.approx(0, abs=1e-5)
+    assert leak.drift_of(unrelated=other, unrelated_by_base=base, other_seeds=other) == pytest.approx(1)
+
+
+def test_noise_and_empty_sheets_are_broken_and_drawings_are_not():
+    look = health.usual_look([picture(), picture(ground="#ddeeff", at=20)], side_px=64)
+    assert not look.is_broken(picture(ground="black", mark="yellow"))
+    assert look.is_broken(Image.new("RGB", (64, 64), "#804020"))
+    assert look.is_broken(Image.fromarray((CHANCE.random((64, 64, 3)) * 255).astype(np.uint8)))
+
+
+def test_the_curve_of_a_run_knows_its_best_step_and_its_rise():
+    events = [Step(step, 1.0 / step, 1e-4, 0.1) for step in range(1, 101)] + [Validated(step, loss, 2.0) for step, loss in ((25, 1.6), (50, 1.4), (75, 1.5), (100, 1.75))]
+    curve = health.curve_of(events)
+    assert curve.best == (50, 0.7)
+    assert curve.rise == pytest.approx(0.25)
+    assert curve.at(60) == 0.7
+    assert curve.gap > 0.5
+    assert health.curve_of([]).rise == 0

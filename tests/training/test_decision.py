@@ -1,0 +1,128 @@
+"""The rule from scores to verdict: never a dominated pick, no jump for unrelated candidates, and each planted fault by its name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.decision import best_strength, decide, primary_scores, sentence_of, smoothed, utility, with_curve
+from training.scores.health import Curve
+from training.scores.kinds import Score
+
+FLAT = Curve(())
+share = st.floats(0, 1, allow_nan=False)
+
+
+def run_of(fidelities, *, step=50, samples=8, spread=0.02, **figures) -> list[Score]:
+    chance = np.random.default_rng(0)
+    return [
+        Score(
+            step=step * (place + 1), fidelity=value, obedience=0.5, effect=0.05, fidelity_samples=tuple(value + spread * chance.standard_normal(samples)),
+            obedience_samples=(0.5,) * samples, **{name: values[place] for name, values in figures.items()},
+        )
+        for place, value in enumerate(fidelities)
+    ]  # fmt: skip
+
+
+RISING = [0.05, 0.15, 0.25, 0.33, 0.4, 0.44, 0.47, 0.5, 0.52, 0.53]
+
+
+def test_a_healthy_run_is_picked_late_and_nothing_is_said_against_it():
+    decision = decide(run_of(RISING, copying=[0.0] * 10), FLAT)
+    assert decision.pick.step >= 450
+    assert [finding.code for finding in decision.findings] == ["healthy"]
+    assert decision.confidence > 0.7
+
+
+def test_the_pick_lies_before_copying_sets_in():
+    decision = decide(run_of(RISING, copying=[0, 0, 0, 0, 0, 0.1, 0.5, 0.8, 0.9, 1.0]), FLAT)
+    assert decision.pick.step <= 300
+    assert "copying" in [finding.code for finding in decision.findings]
+
+
+def test_a_rising_held_out_loss_is_called_overfitting_and_moves_the_pick_forward():
+    curve = Curve(tuple((50 * (place + 1), ratio) for place, ratio in enumerate([0.95, 0.9, 0.86, 0.85, 0.88, 0.95, 1.05, 1.2, 1.3, 1.4])))
+    decision = decide(with_curve(run_of(RISING), curve), curve)
+    assert decision.pick.step <= 300
+    finding = next(finding for finding in decision.findings if finding.code == "overfitting")
+    assert "step 200" in finding.message and str(decision.pick.step) in finding.fix
+
+
+def test_a_curve_that_only_falls_is_no_overfitting():
+    curve = Curve(tuple((50 * (place + 1), 0.95 - 0.01 * place) for place in range(10)))
+    assert not [finding for finding in decide(with_curve(run_of(RISING), curve), curve).findings if finding.code == "overfitting"]
+
+
+def test_a_dead_adapter_is_named_and_nothing_else_is():
+    dead = [score.model_copy(update={"change": 0.0, "effect": 0.0}) for score in run_of([0.0] * 5)]
+    decision = decide(dead, FLAT)
+    assert [finding.code for finding in decision.findings] == ["dead"]
+    assert "does nothing" in sentence_of(decision, dead, copy_free=True)
+
+
+def test_a_fried_adapter_is_named_and_its_fix_is_a_lower_rate():
+    decision = decide(run_of([-1.0] * 5, broken=[1.0] * 5), FLAT)
+    fried = next(finding for finding in decision.findings if finding.code == "fried")
+    assert fried.severity == "danger" and "learning rate" in fried.fix
+
+
+def test_one_fried_checkpoint_is_passed_by():
+    scores = run_of([0.3, 0.4, 0.5, -2.0], broken=[0, 0, 0, 1.0])
+    decision = decide(scores, FLAT)
+    assert decision.pick.step <= 150
+    assert next(finding for finding in decision.findings if finding.code == "fried").severity == "warn"
+
+
+def test_a_leak_is_said_of_the_pick():
+    scores = [score.model_copy(update={"leak": 0.9}) for score in run_of(RISING)]
+    assert "leak" in [finding.code for finding in decide(scores, FLAT).findings]
+
+
+def test_another_strength_is_recommended_only_where_it_is_clearly_better():
+    base = run_of(RISING)
+    last = base[-1]
+    hardly, clearly = (last.model_copy(update={"strength": 0.8, "fidelity": last.fidelity + gain}) for gain in (0.01, 0.1))
+    assert best_strength([*base, hardly], last).strength == 1
+    assert best_strength([*base, clearly], last).strength == 0.8
+    assert primary_scores([*base, clearly]) == base
+
+
+def test_a_single_checkpoint_is_its_own_verdict():
+    decision = decide(run_of([0.3]), FLAT)
+    assert decision.pick.step == 50 and decision.runner_up is None
+
+
+def test_no_scores_is_an_error_of_ours():
+    with pytest.raises(ValueError, match="no scores"):
+        decide([], FLAT)
+
+
+@given(fidelities=st.lists(share, min_size=2, max_size=10), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_the_order_of_the_scores_does_not_matter(fidelities, seed):
+    scores = run_of(fidelities)
+    shuffled = [scores[index] for index in np.random.default_rng(seed).permutation(len(scores))]
+    assert decide(shuffled, FLAT) == decide(scores, FLAT)
+
+
+@given(figures=st.lists(st.tuples(share, share, share), min_size=2, max_size=10))
+@settings(max_examples=80, deadline=None)
+def test_what_is_worse_in_everything_has_the_lower_utility(figures):
+    for fidelity, obedience, copying in figures:
+        score = Score(step=1, fidelity=fidelity, obedience=obedience, copying=copying)
+        worse = Score(step=1, fidelity=fidelity - 0.1, obedience=obedience - 0.1, copying=min(1, copying + 0.1))
+        assert utility(worse, FLAT) < utility(score, FLAT)
+
+
+@given(values=st.lists(st.floats(-5, 5), min_size=1, max_size=12))
+def test_smoothing_keeps_level_and_range(values):
+    smooth = smoothed(np.array(values))
+    assert smooth.min() >= min(values) - 1e-9 and smooth.max() <= max(values) + 1e-9
+    assert np.allclose(smoothed(np.full(len(values), 0.7)), 0.7)
+
+
+def test_an_unsure_pick_is_called_a_close_call():
+    decision = decide(run_of([0.5, 0.2, 0.5, 0.2, 0.5, 0.2, 0.5], spread=1.0), FLAT)
+    assert decision.confidence < 0.75

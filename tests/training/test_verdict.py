@@ -1,0 +1,118 @@
+"""The whole way on a tiny base: train, score, decide, apply; stopped and resumed; read back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+from pipelines.errors import RunError
+from pipelines.events import Phase
+from training.runs import Job, Run, create_run
+from training.scores.probes import Thoroughness, make_probes
+
+FEW = Thoroughness(held_out=3, trained=2, seeds=2, bare=1, finalists=1, strengths=(0.5,), steps=2)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_sd1: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """A run of 4 steps with 2 checkpoints over 10 pictures."""
+    from training.execute import execute
+
+    root = tmp_path_factory.mktemp("project")
+    pictures = root / "pictures"
+    pictures.mkdir()
+    for number in range(10):
+        image = Image.new("RGB", (64, 64), (20 * number, 120, 255 - 20 * number))
+        ImageDraw.Draw(image).ellipse((8 + number, 10, 40 + number, 50), fill=(255, 200, 20 * number))
+        image.save(pictures / f"{number}.png")
+        (pictures / f"{number}.txt").write_text(f"on shelf {number}, view {number % 3}", encoding="utf-8")
+    settings = {
+        "base": str(tiny_sd1), "subject": {"intent": "product", "trigger": "zop", "noun": "mug"}, "adapter": {"rank": 2},
+        "loop": {"steps": 4, "batch": 2, "checkpoints": 2, "validations": 2, "precision": "fp32"}, "optim": {"learning_rate": 0.01},
+    }  # fmt: skip
+    run = create_run(root / "runs" / "one", Job(kind="train", name="zop", dataset="../../pictures", settings=settings))
+    execute(run)
+    return run, pictures
+
+
+def scored(run: Run, pictures: Path, how: Thoroughness = FEW):
+    from pipelines.families.base import load_base
+    from training.dataset import load_dataset
+    from training.verdict import score_run
+
+    base = load_base(run.job.settings["base"])
+    work = score_run(run, base, load_dataset(pictures), how=how)
+    events = []
+    while True:
+        try:
+            events.append(next(work))
+        except StopIteration as end:
+            return events, end.value, base
+
+
+def test_a_run_is_scored_and_its_pick_written_into_the_adapter(finished):
+    from pipelines.adapter import attached, load_adapter
+    from training.verdict import apply_verdict, read_verdict
+
+    run, pictures = finished
+    before = run.adapter_path.read_bytes()
+    events, verdict, base = scored(run, pictures)
+    assert {score.step for score in verdict.scores} == {2, 4}
+    assert any(score.strength == 0.5 for score in verdict.scores)
+    assert verdict.picked.variety is not None and verdict.picked.leak is not None
+    assert verdict.held_out == 2 and verdict.encoders
+    assert all((run.path / pair.picture).exists() for pair in verdict.nearest)
+    assert events and all(isinstance(event, Phase) for event in events)
+    assert events[-1].done <= events[-1].total
+    assert attached(base) == ()
+    assert read_verdict(run) == verdict
+    assert run.adapter_path.read_bytes() == before
+
+    apply_verdict(run, verdict, step=2, strength=0.5)
+    card = load_adapter(run.adapter_path).card
+    assert card.recommended_strength == 0.5 and card.steps == 2
+    assert "fidelity" in card.scores
+    assert (run.path / "card.json").exists()
+
+
+def test_a_second_scoring_draws_nothing_anew(finished):
+    run, pictures = finished
+    scored(run, pictures)
+    events, verdict, _ = scored(run, pictures)
+    assert not [event for event in events if event.name == "scoring"]
+    assert verdict.pick.step in (2, 4)
+
+
+def test_a_run_without_checkpoints_says_so(tmp_path, finished):
+    run, pictures = finished
+    empty = create_run(tmp_path / "empty", run.job)
+    with pytest.raises(RunError, match="no checkpoint"):
+        scored(empty, pictures)
+
+
+def test_probes_are_the_same_every_time_and_few_held_out_pictures_are_drawn_more_often(finished):
+    from training.config import SubjectSettings
+    from training.dataset import load_dataset
+
+    _, pictures = finished
+    items = load_dataset(pictures).items
+    subject = SubjectSettings(intent="product", trigger="zop", noun="mug")
+    probes = make_probes(items[:2], items[2:], subject, how=replace(FEW, held_out=5))
+    assert probes == make_probes(items[:2], items[2:], subject, how=replace(FEW, held_out=5))
+    assert len(probes.held_out) == 5 and {probe.item for probe in probes.held_out} == {0, 1}
+    assert len({probe.seed for probe in probes.core}) == len(probes.core)
+    assert all(probe.prompt.startswith("zop mug") for probe in probes.core)
+    assert all("zop" not in probe.prompt for probe in probes.bare + probes.unrelated)
+
+
+def test_a_style_is_probed_without_its_trigger_by_its_own_captions(finished):
+    from training.config import SubjectSettings
+    from training.dataset import load_dataset
+
+    _, pictures = finished
+    items = load_dataset(pictures).items
+    probes = make_probes(items[:2], items[2:], SubjectSettings(intent="style", trigger="zop", noun="style"), how=FEW)
+    assert all("shelf" in probe.prompt and "zop" not in probe.prompt for probe in probes.bare)

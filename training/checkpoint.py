@@ -1,0 +1,128 @@
+"""What a run needs to go on exactly where it was, saved so that a kill, a crash or a full disk never costs the one before.
+
+In: parameters, optimizer, averages, step. Out: checkpoints/000200/ with adapter.safetensors (usable on its own) and state.safetensors (to go on).
+Safetensors and JSON only, no pickles. Only the newest checkpoint keeps its state. Random numbers need no state: they come from (seed, step).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pipelines.adapter import Adapter, save_adapter
+from pipelines.atomic import fill_folder_atomically, sweep_partials
+from pipelines.errors import RunError
+
+FOLDER = "checkpoints"
+STATE = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that changes during a training. optimizer, averages, scaler: state dicts; averages and scaler may be empty."""
+
+    step: int
+    parameters: tuple[Tensor, ...]
+    optimizer: dict[str, Any]
+    averages: dict[str, Any]
+    scaler: dict[str, Any]
+    chunks: int = 1  # how often a micro-batch had to be cut for memory
+    held_out: tuple[tuple[int, float], ...] = ()  # (step, loss) measured so far
+
+
+def save_checkpoint(run_path: Path, state: TrainState, adapter: Adapter) -> Path:
+    """Write the checkpoint whole, then drop the state of older ones. Raises RunError on a full disk, older checkpoints untouched."""
+    folder = run_path / FOLDER / f"{state.step:06d}"
+
+    def fill(partial: Path) -> None:
+        save_adapter(adapter, partial / "adapter.safetensors")
+        tensors, skeleton = _flatten(_as_tree(state))
+        save_file(tensors, partial / STATE, metadata={"tree": json.dumps(skeleton)})
+
+    try:
+        fill_folder_atomically(folder, fill)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.", fix="Free some space, then resume.") from error
+        raise
+    except Exception as error:
+        if "No space left" in str(error):  # safetensors raises its own type
+            raise RunError(f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.", fix="Free some space, then resume.") from error
+        raise
+    for older in checkpoint_folders(run_path):
+        if older != folder:
+            (older / STATE).unlink(missing_ok=True)
+    return folder
+
+
+def checkpoint_folders(run_path: Path) -> list[Path]:
+    """All whole checkpoints, oldest first."""
+    return sorted(path.parent for path in (run_path / FOLDER).glob("[0-9]*/adapter.safetensors"))
+
+
+def load_newest(run_path: Path) -> TrainState | None:
+    """The newest state to go on from, or None. Partial folders of killed writers are swept away."""
+    if (run_path / FOLDER).exists():
+        sweep_partials(run_path / FOLDER)
+    for folder in reversed(checkpoint_folders(run_path)):
+        if (folder / STATE).exists():
+            return _load(folder / STATE)
+    return None
+
+
+def restore(state: TrainState, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+    """Put saved values into live parameters and their optimizer."""
+    with torch.no_grad():
+        for parameter, saved in zip(parameters, state.parameters, strict=True):
+            parameter.copy_(saved)
+    optimizer.load_state_dict(state.optimizer)
+
+
+def _load(path: Path) -> TrainState:
+    with safe_open(path, framework="pt") as file:
+        skeleton = json.loads(file.metadata()["tree"])
+        tree = _unflatten(skeleton, file.get_tensor)
+    tree["parameters"] = tuple(tree["parameters"])
+    tree["held_out"] = tuple((step, loss) for step, loss in tree["held_out"])
+    return TrainState(**tree)
+
+
+def _as_tree(state: TrainState) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in TrainState.__dataclass_fields__}
+
+
+def _flatten(tree: Any) -> tuple[dict[str, Tensor], Any]:
+    """Nested dicts and lists -> tensors by number, and a JSON skeleton with {"t": number} in their place. Dict keys keep whether they were integers."""
+    tensors: dict[str, Tensor] = {}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, Tensor):
+            tensors[str(len(tensors))] = node.detach().cpu().contiguous().clone()
+            return {"t": len(tensors) - 1}
+        if isinstance(node, dict):
+            return {"d": [[key, walk(value)] for key, value in node.items()]}
+        if isinstance(node, (list, tuple)):
+            return {"l": [walk(value) for value in node]}
+        return {"v": node}
+
+    skeleton = walk(tree)
+    return tensors, skeleton
+
+
+def _unflatten(node: Any, tensor: Callable[[str], Tensor]) -> Any:
+    if "t" in node:
+        return tensor(str(node["t"]))
+    if "d" in node:
+        return {key: _unflatten(value, tensor) for key, value in node["d"]}
+    if "l" in node:
+        return [_unflatten(value, tensor) for value in node["l"]]
+    return node["v"]

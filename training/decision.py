@@ -1,0 +1,246 @@
+"""The rule that turns scores into a verdict: a pure function of numbers, so that it can be tested and argued about.
+
+In: scores per checkpoint and strength, the curve of losses. Out: a pick, the runner-up, how sure that is, and findings in plain words.
+The pick is the knee of fidelity against obedience and copying: the checkpoint where a little more of one would cost more of the others than it is worth,
+which on a bent trade-off is the point of the highest weighted sum. Draws nothing, measures nothing, reads no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.scores.health import Curve
+from training.scores.kinds import Finding, Pick, Score
+
+NEIGHBOUR = 0.5  # weight of the checkpoints before and after: one checkpoint's few pictures are noisy, a training is smooth
+RESAMPLES = 300
+CLEARLY = 0.03  # of utility: by so much another strength must be better than 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What one unit of each is worth, in units of fidelity."""
+
+    obedience: float = 0.5
+    copying: float = 1.0
+    memorised: float = 0.5
+    lost_variety: float = 0.3
+    leak: float = 0.15
+    held_out_loss: float = 2.0  # of its rise above the lowest: a share, and the least noisy of all figures
+    broken: float = 3.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a figure becomes a finding. Calibrated on planted faults and healthy runs: benchmarks/verdict.py."""
+
+    copying: float = 0.25
+    memorised: float = 0.35
+    rise: float = 0.08
+    leak: float = 0.6
+    drift: float = 0.7
+    variety: float = 0.3
+    dead_change: float = 0.03
+    dead_effect: float = 1e-4
+    fried_effect: float = 1.0
+    broken: float = 0.3
+    learnt: float = 0.1
+    lost: float = -0.5
+    delta_e: float = 12.0
+
+
+WEIGHTS, LIMITS = Weights(), Limits()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A pick with what stands behind it."""
+
+    pick: Pick
+    runner_up: Pick | None
+    confidence: float
+    findings: tuple[Finding, ...]
+
+
+def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS, limits: Limits = LIMITS, seed: int = 0) -> Decision:
+    """The verdict on scores: first the checkpoint, all at the strength nearest 1, then its strength. Among equals the earliest, and strength 1.
+
+    Raises ValueError without scores.
+    """
+    if not scores:
+        raise ValueError("no scores to decide on")
+    primary = primary_scores(scores)
+    utilities = smoothed(np.array([utility(score, curve, weights=weights) for score in primary]))
+    chosen = primary[int(np.argmax(utilities))]
+    pick = best_strength(scores, chosen, weights=weights)
+    return Decision(
+        pick=Pick(step=pick.step, strength=pick.strength, utility=float(utilities.max())),
+        runner_up=_runner_up(primary, utilities, chosen),
+        confidence=_confidence(primary, curve, chosen, weights=weights, seed=seed),
+        findings=tuple(findings(scores, curve, pick, limits=limits)),
+    )
+
+
+def primary_scores(scores: Sequence[Score]) -> list[Score]:
+    """One score per checkpoint, at the strength nearest 1, oldest first."""
+    nearest: dict[int, Score] = {}
+    for score in sorted(scores, key=lambda score: (score.step, abs(score.strength - 1))):
+        nearest.setdefault(score.step, score)
+    return [nearest[step] for step in sorted(nearest)]
+
+
+def best_strength(scores: Sequence[Score], chosen: Score, *, weights: Weights = WEIGHTS) -> Score:
+    """The chosen checkpoint at the strength that is worth most; another than the primary one must be clearly better. Held-out loss is left out."""
+    flat, none = replace(weights, held_out_loss=0.0), Curve(())
+    rows = [score for score in scores if score.step == chosen.step]
+    best = max(rows, key=lambda score: (utility(score, none, weights=flat), -abs(score.strength - 1)))
+    gain = utility(best, none, weights=flat) - utility(chosen, none, weights=flat)
+    return best if gain > CLEARLY else chosen
+
+
+def utility(score: Score, curve: Curve, *, weights: Weights = WEIGHTS) -> float:
+    """What a checkpoint at a strength is worth, in units of fidelity."""
+    worth = score.fidelity + weights.obedience * score.obedience
+    worth -= weights.copying * score.copying + weights.memorised * max(0.0, score.memorised) + weights.broken * score.broken
+    if score.variety is not None:
+        worth -= weights.lost_variety * max(0.0, 1 - score.variety)
+    if score.leak is not None:
+        worth -= weights.leak * max(0.0, score.leak)
+    if score.held_out_loss is not None and curve.best:
+        worth -= weights.held_out_loss * max(0.0, score.held_out_loss / curve.best[1] - 1)
+    return worth
+
+
+def smoothed(utilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each checkpoint's utility averaged with its neighbours' (half weight each); the ends have one neighbour."""
+    padded = np.concatenate([[0.0], utilities, [0.0]])
+    there = np.concatenate([[0.0], np.ones(len(utilities)), [0.0]])
+    total = padded[1:-1] + NEIGHBOUR * (padded[:-2] + padded[2:])
+    return total / (1 + NEIGHBOUR * (there[:-2] + there[2:]))
+
+
+def _runner_up(scores: Sequence[Score], utilities: NDArray[np.float64], pick: Score) -> Pick | None:
+    """The best of the other checkpoints."""
+    others = [index for index, score in enumerate(scores) if score.step != pick.step]
+    if not others:
+        return None
+    best = max(others, key=lambda index: utilities[index])
+    return Pick(step=scores[best].step, strength=scores[best].strength, utility=float(utilities[best]))
+
+
+def _confidence(scores: Sequence[Score], curve: Curve, pick: Score, *, weights: Weights, seed: int) -> float:
+    """How often the same checkpoint, or its neighbour, wins when the probes are drawn anew with replacement (bootstrap, Efron 1979)."""
+    width = min((len(score.fidelity_samples) for score in scores), default=0)
+    steps = sorted({score.step for score in scores})
+    if width < 2 or len(steps) < 2:
+        return 0.0 if len(steps) > 1 else 1.0
+    chance = np.random.default_rng(seed)
+    fidelity = np.array([score.fidelity_samples[:width] for score in scores])
+    obedience = np.array([(score.obedience_samples[:width] if len(score.obedience_samples) >= width else (score.obedience,) * width) for score in scores])
+    rest = np.array([utility(score, curve, weights=weights) - score.fidelity - weights.obedience * score.obedience for score in scores])
+    place = steps.index(pick.step)
+    agreed = 0
+    for _ in range(RESAMPLES):
+        probes = chance.integers(0, width, width)
+        drawn = fidelity[:, probes].mean(axis=1) + weights.obedience * obedience[:, probes].mean(axis=1) + rest
+        winner = scores[int(np.argmax(smoothed(drawn)))]
+        agreed += abs(steps.index(winner.step) - place) <= 1
+    return agreed / RESAMPLES
+
+
+def findings(scores: Sequence[Score], curve: Curve, pick: Score, *, limits: Limits = LIMITS) -> list[Finding]:
+    """What a user should know, the gravest first."""
+    dead = _dead(scores, limits)
+    if dead:
+        return [dead]
+    found = [_fried(scores, pick, limits), _nothing_learnt(pick, limits), *_by_heart(scores, curve, pick, limits), _leak(pick, limits), _drift(pick, limits)]
+    found += [_same(pick, limits), _colours(pick, limits)]
+    kept = [finding for finding in found if finding]
+    order = {"danger": 0, "warn": 1, "note": 2, "good": 3}
+    return sorted(kept, key=lambda finding: order[finding.severity]) or [
+        Finding(code="healthy", severity="good", message="Nothing is wrong: it follows prompts, copies nothing and leaves other prompts alone.")
+    ]
+
+
+def _dead(scores: Sequence[Score], limits: Limits) -> Finding | None:
+    strongest = max((score.effect for score in scores if score.effect is not None), default=None)
+    if (strongest is not None and strongest < limits.dead_effect) or max(score.change for score in scores) < limits.dead_change:
+        return Finding(code="dead", severity="danger", message="The adapter does nothing: its pictures are those of the base.", fix="Raise the learning rate (it may be 0 or far too low), then train again.")
+    return None
+
+
+def _fried(scores: Sequence[Score], pick: Score, limits: Limits) -> Finding | None:
+    worst = max(scores, key=lambda score: (score.broken, score.effect or 0))
+    is_fried = worst.broken > limits.broken or (worst.effect or 0) > limits.fried_effect or worst.fidelity < limits.lost
+    if not is_fried:
+        return None
+    all_lost = pick.broken > limits.broken or (pick.effect or 0) > limits.fried_effect or pick.fidelity < limits.lost
+    if all_lost:
+        return Finding(code="fried", severity="danger", message="The adapter is fried: its pictures fall apart at every checkpoint.", fix="Divide the learning rate by 10 and train again.")
+    return Finding(code="fried", severity="warn", message=f"Checkpoint {worst.step} is fried: its pictures fall apart. Earlier ones are whole.", fix="Use the picked one; lower the learning rate next time.")
+
+
+def _nothing_learnt(pick: Score, limits: Limits) -> Finding | None:
+    if pick.fidelity >= limits.learnt:
+        return None
+    return Finding(code="not-learnt", severity="warn", message="It has hardly come closer to your pictures than the base.", fix="Train longer, or with a higher rate.")
+
+
+def _by_heart(scores: Sequence[Score], curve: Curve, pick: Score, limits: Limits) -> list[Finding]:
+    """Overfitting and copying: of the last checkpoint as a note on the run, of the pick as a warning."""
+    found = []
+    last = max(scores, key=lambda score: (score.step, -abs(score.strength - 1)))
+    if curve.rise > limits.rise or last.memorised > limits.memorised:
+        share = f"the held-out loss rose {curve.rise:.0%} above its lowest at step {curve.best[0]}" if curve.best and curve.rise > limits.rise else "its own pictures come out far better than others"
+        where = "The run went on too long" if pick.step < last.step else "It has learnt its pictures by heart"
+        found.append(Finding(code="overfitting", severity="warn", message=f"Overfitting: {where[0].lower() + where[1:]}; {share}.", fix=f"Use checkpoint {pick.step}; train shorter, or with more pictures."))
+    copying = max((score for score in scores), key=lambda score: score.copying)
+    if copying.copying > limits.copying:
+        is_picked = pick.copying > limits.copying
+        message = f"Copying: {copying.copying:.0%} of the pictures of checkpoint {copying.step} are nearly one of yours."
+        found.append(Finding(code="copying", severity="danger" if is_picked else "warn", message=message, fix="Look at them side by side; use an earlier checkpoint or a lower strength."))
+    return found
+
+
+def _leak(pick: Score, limits: Limits) -> Finding | None:
+    if pick.leak is None or pick.leak <= limits.leak:
+        return None
+    return Finding(code="leak", severity="warn", message=f"Leak: without the trigger the bare noun goes {min(1.0, pick.leak):.0%} of the way to your subject.", fix="Train with class pictures (prior), and keep the trigger in every caption.")
+
+
+def _drift(pick: Score, limits: Limits) -> Finding | None:
+    if pick.drift is None or pick.drift <= limits.drift:
+        return None
+    return Finding(code="drift", severity="note", message=f"Prompts that have nothing to do with it change {pick.drift:.0%} as much as with another seed.", fix="Use it at a lower strength, or train with class pictures.")
+
+
+def _same(pick: Score, limits: Limits) -> Finding | None:
+    if pick.variety is None or pick.variety >= limits.variety:
+        return None
+    return Finding(code="no-variety", severity="warn", message=f"Other seeds give nearly the same picture: {pick.variety:.0%} of the base's variety is left.", fix="Use an earlier checkpoint or a lower strength.")
+
+
+def _colours(pick: Score, limits: Limits) -> Finding | None:
+    if pick.delta_e is None or pick.delta_e <= limits.delta_e:
+        return None
+    return Finding(code="colours", severity="note", message=f"The set's own colours are missed by {pick.delta_e:.0f} Delta E on average; above 10 anyone sees it.", fix="Train longer, or name the colours in captions.")
+
+
+def sentence_of(decision: Decision, scores: Sequence[Score], *, copy_free: bool) -> str:
+    """The verdict in one line for people."""
+    if any(finding.code in ("dead", "fried") and finding.severity == "danger" for finding in decision.findings):
+        return next(finding.message for finding in decision.findings if finding.severity == "danger")
+    pick = decision.pick
+    reason = "closest to your held-out pictures for what it costs"
+    copying = ", no copying" if copy_free else ", but it copies"
+    runner = f" Runner-up {decision.runner_up.step}." if decision.runner_up else ""
+    return f"Checkpoint {pick.step} at strength {pick.strength:g}: {reason}{copying}.{runner}"
+
+
+def with_curve(scores: Sequence[Score], curve: Curve) -> list[Score]:
+    """Scores with the held-out loss of their step, where it was measured; it belongs to strength 1."""
+    return [score.model_copy(update={"held_out_loss": curve.at(score.step)}) if score.strength == 1 else score for score in scores]

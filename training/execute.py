@@ -1,0 +1,126 @@
+"""Does what a run folder asks for: the one entry for the command line, the worker, torchrun and a cluster's job.
+
+In: a `Run`. Out: its events, written as they come, and its results in the folder. Ctrl-C, a stop request and an error all leave a run that can be resumed.
+Does not choose settings (plan.py) or start processes (app/jobs.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from pipelines.card import Card
+from pipelines.errors import BrandprintError, ConfigError
+from pipelines.events import Event, Failed, Stopped
+from pipelines.families.base import Base, load_base
+from training.config import TrainSettings
+from training.dataset import load_dataset
+from training.latents import cache_dataset, cache_prompts
+from training.precision import choose_precision
+from training.prior import cache_prior
+from training.runs import Run
+from training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+def execute(run: Run, *, watch: Callable[[Event], None] = lambda event: None) -> None:
+    """Do the run's job to its end, or to a stop request. watch: sees every event after it was written. Raises what the job raises, recorded first."""
+    if run.job.kind != "train":
+        raise ConfigError(f"This entry trains; the run asks for a {run.job.kind}.", fix="Use `brandprint preview`, `board` or `export`.")
+    with run.held(), _logged(run.path / "log.txt"):
+        work = train(run)
+        try:
+            for event in work:
+                run.append(event)
+                watch(event)
+                if run.is_asked_to_stop():
+                    _stop(run, work, watch)
+                    return
+        except KeyboardInterrupt:
+            _stop(run, work, watch)
+            raise
+        except Exception as error:
+            known = isinstance(error, BrandprintError)
+            logger.error("%s", traceback.format_exc())
+            message, fix = (error.message, error.fix) if known else (f"{type(error).__name__}: {error}", "This is a fault of ours; log.txt holds the details.")  # type: ignore[attr-defined]
+            run.append(Failed(message, fix))
+            raise
+
+
+def train(run: Run) -> Generator[Event, None, None]:
+    """Dataset, cache, precision, loop: every event of a training, in order."""
+    settings = TrainSettings.model_validate(run.job.settings)
+    dataset = load_dataset(run.path / run.job.dataset)
+    base = load_base(settings.base, device=best_device(), dtype=torch.float32)
+    cache = run.path.parent / ".cache"
+    cached = yield from cache_dataset(dataset, base, settings, folder=cache)
+    prior = (yield from cache_prior(base, settings, folder=cache)) if settings.loss.prior_weight else None
+    first = cached.training[0]
+    prompts = cached.prompts or (yield from cache_prompts(base, [first.caption], folder=cache))
+    shape = (settings.loop.batch, *cached.batch([first], mirrored=[False]).latents.shape[1:])
+    told = replace(cached, prompts=prompts).conditioning([first.caption])
+    precision = choose_precision(settings.loop.precision, base, latent_shape=shape, conditioning=told, folder=cache)
+    card = make_card(run.job.name, settings, base, pictures=len(cached.training))
+    yield from Trainer(base, cached, settings, folder=run.path, card=card, precision=precision, prior=prior).run()
+
+
+def make_card(name: str, settings: TrainSettings, base: Base, *, pictures: int) -> Card:
+    """The card of an adapter that these settings teach. Paths are cut to names."""
+    recorded = settings.model_dump(mode="json")
+    recorded["base"] = Path(settings.base).name if "/" not in settings.base or Path(settings.base).exists() else settings.base
+    recorded["loss"]["prior_folder"] = Path(settings.loss.prior_folder).name
+    subject = settings.subject
+    return Card(
+        name=name,
+        intent=subject.intent,
+        trigger=subject.trigger,
+        noun=subject.noun,
+        base=recorded["base"],
+        base_family=base.family,
+        base_fingerprint=base.fingerprint,
+        prediction=base.prediction,
+        resolution_px=settings.pictures.resolution_px or base.native_size_px,
+        pictures=pictures,
+        steps=settings.loop.steps,
+        batch=settings.loop.batch * settings.loop.accumulation,
+        seed=settings.loop.seed,
+        settings=recorded,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def best_device() -> torch.device:
+    """CUDA, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _stop(run: Run, work: Generator[Event, None, None], watch: Callable[[Event], None]) -> None:
+    """Let the job save what can be resumed, and say where it stands."""
+    work.close()
+    steps = [record["step"] for record in run.records()[0] if record.get("kind") == "step"]
+    stopped = Stopped(steps[-1] if steps else 0)
+    run.append(stopped)
+    watch(stopped)
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Everything that is logged while it lasts, in the run's log.txt too."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()

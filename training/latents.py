@@ -1,0 +1,241 @@
+"""Everything that is encoded once and read many times: latents of the pictures, embeddings of the captions, keyed by content.
+
+In: a dataset, a base, settings. Out: a `CachedDataset` whose batches come from disk, so memory stays flat however many pictures there are.
+A second run over unchanged pictures encodes nothing; a half-written or damaged entry is made anew. Does not decide what is held out by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.nn import functional
+
+from pipelines.errors import DatasetError
+from pipelines.events import Phase
+from pipelines.families.base import Base, Conditioning, Frame
+from training.captions import with_trigger
+from training.config import PictureSettings, TrainSettings
+from training.dataset import Dataset, Item
+from training.images import choose_buckets, cut_for, frame, mask_for, nearest_bucket, open_item
+
+ENCODED_TOGETHER = 8
+
+
+@dataclass(frozen=True)
+class CachedPicture:
+    """One picture as the denoiser will see it. latents: one file, and a second for its mirror image where flips are on."""
+
+    key: str
+    latents: tuple[Path, ...]
+    caption: str
+    bucket: tuple[int, int]  # height and width in px
+    frame: Frame
+    repeats: int = 1
+    is_masked: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures of one bucket. latents: [B, C, h, w], float32; mask: [B, 1, h, w] or None."""
+
+    latents: Tensor
+    captions: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class CachedDataset:
+    """Cached pictures, apart by use, and where the caption embeddings stand (empty when the text encoder is taught)."""
+
+    training: tuple[CachedPicture, ...]
+    held_out: tuple[CachedPicture, ...]
+    prompts: dict[str, Path]
+
+    def batch(self, pictures: Sequence[CachedPicture], *, mirrored: Sequence[bool]) -> Batch:
+        """Read a batch from disk. pictures: of one bucket."""
+        entries = [load_entry(picture.latents[1] if flip and len(picture.latents) > 1 else picture.latents[0]) for picture, flip in zip(pictures, mirrored, strict=True)]
+        masks = [entry["mask"] if "mask" in entry else torch.ones(1, *entry["latents"].shape[1:]) for entry in entries]
+        return Batch(
+            latents=torch.stack([entry["latents"] for entry in entries]),
+            captions=tuple(picture.caption for picture in pictures),
+            frames=tuple(picture.frame for picture in pictures),
+            mask=torch.stack(masks) if any(picture.is_masked for picture in pictures) else None,
+        )
+
+    def conditioning(self, captions: Sequence[str]) -> Conditioning:
+        """Cached embeddings of captions, in order."""
+        entries = [load_entry(self.prompts[caption]) for caption in captions]
+        pooled = torch.stack([entry["pooled"] for entry in entries]) if "pooled" in entries[0] else None
+        return Conditioning(torch.stack([entry["hidden"] for entry in entries]), pooled)
+
+
+def cache_dataset(dataset: Dataset, base: Base, settings: TrainSettings, *, folder: Path) -> Generator[Phase, None, CachedDataset]:
+    """Encode what is not in the cache yet; yields progress, returns the cached dataset. Raises DatasetError if no picture is left to train on."""
+    if not dataset.items:
+        raise DatasetError(f"No usable picture in {dataset.root.name} ({len(dataset.rejected)} rejected).", fix="`brandprint check` names each and its reason.")
+    pictures = settings.pictures
+    side_px = pictures.resolution_px or base.native_size_px
+    buckets = choose_buckets(side_px, stride_px=base.stride_px) if pictures.buckets else ((side_px, side_px),)
+    held_out = {item.key for item in split_held_out(dataset.items, pictures.held_out, settings.loop.seed)}
+    if len(held_out) == len(dataset.items):
+        raise DatasetError(f"All {len(held_out)} pictures are held out: none is left to train on.", fix="Take some back.")
+    plans = [_plan(item, buckets, base, settings, folder) for item in dataset.items]
+    yield from _encode_pictures([(plan, item) for plan, item in zip(plans, dataset.items, strict=True)], base, pictures)
+    prompts: dict[str, Path] = {}
+    if not settings.adapter.text_encoder:
+        prompts = yield from cache_prompts(base, ("", *(plan.caption for plan in plans)), folder=folder)
+    return CachedDataset(
+        training=tuple(plan for plan in plans if plan.key not in held_out),
+        held_out=tuple(plan for plan in plans if plan.key in held_out),
+        prompts=prompts,
+    )
+
+
+def cache_prompts(base: Base, prompts: Iterable[str], *, folder: Path) -> Generator[Phase, None, dict[str, Path]]:
+    """Encode the prompts that are not in the cache yet; yields progress, returns where each embedding stands."""
+    unique = list(dict.fromkeys(prompts))
+    paths = {prompt: _entry_path(folder, "prompt", base.fingerprint, base.dtype, prompt) for prompt in unique}
+    missing = [prompt for prompt in unique if not is_whole(paths[prompt])]
+    for done, prompt in enumerate(missing):
+        yield Phase("captions", done, len(missing))
+        with torch.no_grad():
+            encoded = base.encode_prompts([prompt])
+        entry = {"hidden": encoded.hidden[0]}
+        if encoded.pooled is not None:
+            entry["pooled"] = encoded.pooled[0]
+        _write_entry(paths[prompt], entry)
+    if missing:
+        yield Phase("captions", len(missing), len(missing))
+    return paths
+
+
+def split_held_out(items: Sequence[Item], share: float, seed: int) -> list[Item]:
+    """Pictures kept for measuring: those the user chose, else a share drawn by content (so that doubles stay together): 4 to 16 where the set allows."""
+    chosen = [item for item in items if item.held_out]
+    if chosen or share == 0 or len(items) < 8:
+        return chosen
+    ranked = sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item.content}".encode()).digest())
+    count = min(16, max(2 if len(items) < 40 else 4, round(share * len(items))))
+    last = ranked[count - 1].content
+    return [item for place, item in enumerate(ranked) if place < count or item.content == last]
+
+
+def load_entry(path: Path) -> dict[str, Tensor]:
+    """One cache entry."""
+    return load(path.read_bytes())
+
+
+def is_whole(path: Path) -> bool:
+    """True if the entry stands on disk and can be read."""
+    try:
+        load_entry(path)
+    except (OSError, SafetensorError):
+        return False
+    return True
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """[3, H, W] in [-1, 1], float32."""
+    return torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
+
+
+def _plan(item: Item, buckets: Sequence[tuple[int, int]], base: Base, settings: TrainSettings, folder: Path) -> CachedPicture:
+    """Where the picture's entries will stand, and how it will be cut; reads no pixels."""
+    pictures = settings.pictures
+    bucket = nearest_bucket(item.size_hw, buckets, stride_px=base.stride_px, upscale=pictures.upscale)
+    cut = cut_for(item.size_hw, bucket, focus=item.focus)
+    offset = (round(cut.box[1] * cut.scale), round(cut.box[0] * cut.scale))
+    mask = hashlib.sha256(item.mask.read_bytes()).hexdigest() if pictures.masked_loss and item.mask else ""
+    recipe = (item.content, item.geometry, bucket, pictures.background, pictures.masked_loss, mask)
+    sides = (False, True) if pictures.flip else (False,)
+    subject = settings.subject
+    return CachedPicture(
+        key=item.key,
+        latents=tuple(_entry_path(folder, "latents", base.fingerprint, recipe, flipped) for flipped in sides),
+        caption=with_trigger(item.caption, subject.trigger, subject.noun, subject.intent),
+        bucket=bucket,
+        frame=Frame(original_hw=item.size_hw, crop_yx=offset, target_hw=bucket),
+        repeats=item.repeats,
+        is_masked=pictures.masked_loss,
+    )
+
+
+def _encode_pictures(work: list[tuple[CachedPicture, Item]], base: Base, settings: PictureSettings) -> Generator[Phase, None, None]:
+    """Write the missing latents, pictures of one bucket together, files being opened while the base encodes."""
+    missing = [(plan, item) for plan, item in work if not all(is_whole(path) for path in plan.latents)]
+    missing.sort(key=lambda pair: pair[0].bucket)
+    done = 0
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
+        opened = _ahead(readers, lambda pair: _pixels(*pair, settings), missing, ahead=2 * ENCODED_TOGETHER)
+        for group in _groups(missing, ENCODED_TOGETHER):
+            yield Phase("pictures", done, len(missing))
+            loaded = [next(opened) for _ in group]
+            for side in range(len(group[0][0].latents)):
+                batch = torch.stack([pixels.flip(2) if side else pixels for pixels, _ in loaded])
+                with torch.no_grad():
+                    latents = base.encode_images(batch.to(base.device)).float().cpu()
+                for (plan, _), latent, (_, mask) in zip(group, latents, loaded, strict=True):
+                    _write_entry(plan.latents[side], {"latents": latent, **_latent_mask(mask, latent, flipped=bool(side))})
+            done += len(group)
+    if missing:
+        yield Phase("pictures", done, len(missing))
+
+
+def _pixels(plan: CachedPicture, item: Item, settings: PictureSettings) -> tuple[Tensor, Tensor | None]:
+    """The cut picture, and its mask as [1, H, W] in [0, 1] where one is wanted and there is one."""
+    cut, _ = frame(open_item(item, background=settings.background), plan.bucket, focus=item.focus)
+    mask = mask_for(item, plan.bucket) if settings.masked_loss else None
+    return to_tensor(cut), None if mask is None else torch.from_numpy(np.array(mask, dtype=np.float32))[None] / 255
+
+
+def _latent_mask(mask: Tensor | None, latent: Tensor, *, flipped: bool) -> dict[str, Tensor]:
+    if mask is None:
+        return {}
+    shrunk = functional.interpolate(mask[None], size=latent.shape[1:], mode="area")[0]
+    return {"mask": shrunk.flip(2) if flipped else shrunk}
+
+
+def _groups(work: list[tuple[CachedPicture, Item]], size: int) -> list[list[tuple[CachedPicture, Item]]]:
+    """Runs of equal bucket, at most `size` long."""
+    groups: list[list[tuple[CachedPicture, Item]]] = []
+    for pair in work:
+        if groups and groups[-1][0][0].bucket == pair[0].bucket and len(groups[-1]) < size:
+            groups[-1].append(pair)
+        else:
+            groups.append([pair])
+    return groups
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable, tasks: Sequence, *, ahead: int) -> Iterable:
+    """Results in order, at most `ahead` of them being made in advance, so that memory stays flat."""
+    waiting = iter(tasks)
+    futures = [pool.submit(work, task) for task in islice(waiting, ahead)]
+    while futures:
+        yield futures.pop(0).result()
+        futures += [pool.submit(work, task) for task in islice(waiting, 1)]
+
+
+def _entry_path(folder: Path, *recipe: object) -> Path:
+    name = hashlib.sha256(repr(recipe).encode()).hexdigest()
+    return folder / name[:2] / f"{name}.safetensors"
+
+
+def _write_entry(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Whole or not at all after a kill; not flushed, for a lost cache entry costs only its encoding."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}))
+    os.replace(partial, path)

@@ -1,0 +1,113 @@
+"""Finds lettering laid over a picture: captions, date stamps, watermarks, the text of screenshots.
+
+In: luma [H, W] uint8. Out: lines of letters, with how many letters each has. A letter is a small shape lighter or darker than what surrounds it;
+a line is a chain of letters of one size, one spacing and one contrast, in any direction. Does not read what is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+MIN_LETTERS = 5
+_SIZES = (9, 21)  # stroke widths that are looked for lie below these, in px
+
+
+@dataclass(frozen=True)
+class Lettering:
+    """lines: how many lines of letters. letters: how many letters stand in them. box: around all lines, fractions; zeros where there are none."""
+
+    lines: int
+    letters: int
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """Candidate letters: centres [N, 2] (x, y), heights [N], widths [N], contrasts [N]."""
+
+    centres: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+    contrasts: np.ndarray
+
+
+def lettering(grey: np.ndarray) -> Lettering:
+    """Lines of letters in the picture."""
+    chains: list[tuple[_Shapes, list[int]]] = []
+    for sign in (1, -1):
+        for size in _SIZES:
+            shapes = _letter_shapes(grey if sign > 0 else 255 - grey, size)
+            chains += [(shapes, chain) for chain in _chains(shapes)]
+    if not chains:
+        return Lettering(0, 0, (0.0, 0.0, 0.0, 0.0))
+    points = np.concatenate([shapes.centres[chain] for shapes, chain in chains])
+    height, width = grey.shape
+    low, high = points.min(axis=0), points.max(axis=0)
+    box = (float(low[0] / width), float(low[1] / height), float(high[0] / width), float(high[1] / height))
+    return Lettering(len(chains), sum(len(chain) for _, chain in chains), box)
+
+
+def _letter_shapes(grey: np.ndarray, size: int) -> _Shapes:
+    """Small shapes lighter than their surroundings, with strokes thinner than `size` px."""
+    strokes = cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, cv2.getStructuringElement(cv2.MORPH_RECT, (size, size)))
+    mask = (strokes > max(18, int(np.percentile(strokes, 97)) // 2)).astype(np.uint8)
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    stats, centres = stats[1:], centres[1:]
+    width, height, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
+    fill = area / np.maximum(width * height, 1)
+    longest = np.maximum(width, height)
+    good = (longest >= 6) & (longest <= 0.2 * min(grey.shape)) & (height < 5 * width) & (width < 3 * height) & (fill > 0.15) & (fill < 0.92)
+    chosen = np.flatnonzero(good)[:600]
+    contrasts = np.bincount(labels.ravel(), strokes.ravel(), minlength=count)[1:] / np.maximum(area, 1)
+    return _Shapes(centres[chosen], height[chosen].astype(float), width[chosen].astype(float), contrasts[chosen])
+
+
+def _chains(shapes: _Shapes) -> list[list[int]]:
+    """Groups of letters that follow one another on a straight line."""
+    if len(shapes.heights) < MIN_LETTERS:
+        return []
+    apart = shapes.centres[None] - shapes.centres[:, None]
+    distance = np.hypot(apart[..., 0], apart[..., 1])
+    tall = np.maximum(shapes.heights, shapes.widths)
+    pair = np.maximum(tall[:, None], tall[None])
+    alike = (np.minimum(tall[:, None], tall[None]) > 0.5 * pair) & (
+        np.minimum(shapes.contrasts[:, None], shapes.contrasts[None]) > 0.6 * np.maximum(shapes.contrasts[:, None], shapes.contrasts[None])
+    )
+    near = alike & (distance < 1.9 * pair) & (distance > 0.3 * pair)
+    chains, used = [], np.zeros(len(tall), bool)
+    for start in np.argsort(shapes.centres[:, 0]):
+        chain = [] if used[start] else _walk(int(start), near, apart, distance, tall)
+        if len(chain) >= MIN_LETTERS and _is_even(chain, shapes, distance):
+            used[chain] = True
+            chains.append(chain)
+    return chains
+
+
+def _walk(start: int, near: np.ndarray, apart: np.ndarray, distance: np.ndarray, tall: np.ndarray) -> list[int]:
+    """The longest chain to the right of one shape: each next letter is the nearest one that stays on the line."""
+    best: list[int] = [start]
+    for second in np.flatnonzero(near[start] & (apart[start, :, 0] > 0)):
+        chain = [start, int(second)]
+        direction = apart[start, second] / distance[start, second]
+        while True:
+            steps = apart[chain[-1]]
+            along, off = steps @ direction, np.abs(steps @ np.array([-direction[1], direction[0]]))
+            from_start = np.abs(apart[start] @ np.array([-direction[1], direction[0]]))
+            ahead = near[chain[-1]] & (along > 0) & (off < 0.35 * tall[chain[-1]]) & (from_start < 0.6 * tall[start])
+            if not ahead.any():
+                break
+            options = np.flatnonzero(ahead)
+            chain.append(int(options[np.argmin(along[options])]))
+        best = chain if len(chain) > len(best) else best
+    return best
+
+
+def _is_even(chain: list[int], shapes: _Shapes, distance: np.ndarray) -> bool:
+    """True if the letters are of one height and stand at regular distances, as type does, and are not all the same shape, as ornaments are."""
+    heights, widths = shapes.heights[chain], shapes.widths[chain]
+    gaps = distance[chain[:-1], chain[1:]]
+    is_regular = heights.std() < 0.35 * heights.mean() and gaps.std() < 0.5 * gaps.mean()
+    return bool(is_regular and widths.std() > 0.08 * widths.mean())

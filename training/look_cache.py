@@ -1,0 +1,108 @@
+"""Looks and thumbnails on disk, keyed by content; survives a kill at any moment.
+
+In: a folder, looks. Out: looks.jsonl (append-only, one line per look, a torn last line is passed over) and thumbs/*.jpg.
+Does not measure anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from training.faces import Face
+from training.lettering import Lettering
+from training.looks import Look
+from training.measures import Background, Light, Subjects
+
+THUMB_PX = 360  # longer side of thumbnails
+
+
+class LookCache:
+    """The cache in one folder; with None it holds nothing and forgets everything."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        if folder:
+            (folder / "thumbs").mkdir(parents=True, exist_ok=True)
+
+    def read(self, ids: set[str]) -> dict[str, Look]:
+        """The kept looks among these."""
+        path = self._folder and self._folder / "looks.jsonl"
+        if not path or not path.exists():
+            return {}
+        found: dict[str, Look] = {}
+        with path.open("rb") as file:
+            for line in file:
+                look = _parsed(line, ids)
+                if look:
+                    found[look.id] = look
+        return found
+
+    def append(self, looks: Iterable[Look]) -> None:
+        """Keeps looks; whole lines at once, so that two writers do not mix."""
+        if not self._folder:
+            return
+        lines = b"".join(json.dumps(_record(look)).encode() + b"\n" for look in looks)
+        with (self._folder / "looks.jsonl").open("ab") as file:
+            file.write(lines)
+
+    def thumbnail(self, id: str) -> Path | None:
+        """Where the thumbnail of a look stands, or will."""
+        return self._folder and self._folder / "thumbs" / f"{id}.jpg"
+
+    def has_thumbnail(self, id: str) -> bool:
+        """True if the thumbnail is there, or none is kept."""
+        path = self.thumbnail(id)
+        return path is None or path.exists()
+
+    def write_thumbnail(self, id: str, picture: Image.Image) -> None:
+        """Keeps a small JPEG of the picture."""
+        path = self.thumbnail(id)
+        if path is None:
+            return
+        small = picture.copy()
+        small.thumbnail((THUMB_PX, THUMB_PX), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        small.save(part, "JPEG", quality=85)
+        part.replace(path)
+
+
+def _record(look: Look) -> dict[str, Any]:
+    values = {name: getattr(look, name) for name in look.__dataclass_fields__ if name != "features"}
+    values |= {name: asdict(getattr(look, name)) for name in ("light", "ground", "subjects", "letters")}
+    values["faces"] = [asdict(face) for face in look.faces]
+    values["features"] = None if look.features is None else base64.b64encode(look.features.tobytes()).decode()
+    return values
+
+
+def _parsed(line: bytes, ids: set[str]) -> Look | None:
+    if not line.endswith(b"\n") or line[8 : line.find(b'"', 8)].decode("ascii", "replace") not in ids:
+        return None  # torn, or of a picture that is not asked for: the id stands first in the line
+    try:
+        values = json.loads(line)
+        features = values["features"]
+        return Look(
+            **{name: values[name] for name in ("id", "sharpness", "blockiness", "quality", "flat", "transparent", "phash")},
+            size_hw=tuple(values["size_hw"]),
+            light=Light(**values["light"]),
+            inner=_box(values["inner"]),
+            ground=Background(tuple(values["ground"]["colour"]), values["ground"]["plain"], tuple(values["ground"]["rim"])),
+            subjects=Subjects(values["subjects"]["count"], _box(values["subjects"]["box"])),
+            faces=tuple(Face(_box(face["box"]) or (0, 0, 1, 1), face["score"], face["is_cut"]) for face in values["faces"]),
+            letters=Lettering(values["letters"]["lines"], values["letters"]["letters"], _box(values["letters"]["box"]) or (0, 0, 0, 0)),
+            features=None if features is None else np.frombuffer(base64.b64decode(features), np.float16),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _box(values: list[float] | None) -> tuple[float, float, float, float] | None:
+    return None if values is None else (values[0], values[1], values[2], values[3])

@@ -1,0 +1,66 @@
+"""Optimizers and schedules by name.
+
+In: settings and parameter groups. Out: a torch optimizer, and the rate at a step as a pure function, so that a resumed run needs no scheduler state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from pipelines.errors import ConfigError
+from training.config import OptimSettings
+
+
+def build_optimizer(settings: OptimSettings, *, denoiser: Sequence[nn.Parameter], text_encoder: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer over the adapter's parameters, the text encoder's with their own rate. Raises ConfigError where it cannot run here."""
+    groups = [{"params": list(denoiser), "lr": settings.learning_rate, "full_rate": settings.learning_rate}]
+    if text_encoder:
+        rate = settings.learning_rate if settings.optimizer == "prodigy" else settings.text_encoder_rate
+        groups.append({"params": list(text_encoder), "lr": rate, "full_rate": rate})
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=_can_fuse(denoiser))
+    if settings.optimizer == "adafactor":
+        from transformers.optimization import Adafactor
+
+        return Adafactor(groups, weight_decay=settings.weight_decay, scale_parameter=False, relative_step=False, warmup_init=False)
+    if settings.optimizer == "prodigy":
+        from prodigyopt import Prodigy
+
+        # bias correction and a safeguarded warm-up keep the found rate from overshooting (Mishchenko & Defazio 2023, arXiv 2306.06101)
+        return Prodigy(groups, betas=(0.9, 0.99), weight_decay=settings.weight_decay, use_bias_correction=True, safeguard_warmup=True)
+    return _adamw_8bit(groups, settings)
+
+
+def rate_share(settings: OptimSettings, step: int, total_steps: int) -> float:
+    """Share of the full rate at a step (0-based): a linear rise over the warm-up, then constant, cosine or linear to 0."""
+    warmup_steps = round(settings.warmup * total_steps)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if settings.schedule == "constant":
+        return 1.0
+    done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * done)) if settings.schedule == "cosine" else 1 - done
+
+
+def set_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
+    """Give every group its share of its full rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["full_rate"] * share
+
+
+def _can_fuse(parameters: Sequence[nn.Parameter]) -> bool:
+    return all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+
+
+def _adamw_8bit(groups: list[dict], settings: OptimSettings) -> torch.optim.Optimizer:
+    if not torch.cuda.is_available():
+        raise ConfigError("8-bit AdamW needs a CUDA device; this machine has none.", fix="Choose adamw or adafactor.")
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise ConfigError("8-bit AdamW needs the bitsandbytes package, which is not installed.", fix="pip install bitsandbytes, or choose adamw.") from error
+    return AdamW8bit(groups, weight_decay=settings.weight_decay)

@@ -1,0 +1,98 @@
+"""Which pictures a verdict draws: prompts and seeds, the same for the base, every checkpoint and every strength.
+
+In: the dataset's items apart by use, the subject, how thorough. Out: `Probes`. Draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.captions import with_trigger, without_trigger
+from training.config import SubjectSettings
+from training.dataset import Item
+from training.preview_prompts import varied
+
+UNRELATED = ("a red apple", "a car", "a cat", "a house")  # things that every base knows
+FIRST_SEED = 7001  # far from preview seeds, so that nobody looks at these pictures and tunes by them
+
+
+@dataclass(frozen=True)
+class Thoroughness:
+    """How many pictures of each kind; more is slower and surer."""
+
+    held_out: int = 8
+    trained: int = 4
+    seeds: int = 3
+    bare: int = 3
+    finalists: int = 3  # checkpoints that are also probed for variety, leak and drift
+    strengths: tuple[float, ...] = (0.7, 0.85, 1.15)  # tried for the leading checkpoint, beside 1
+    steps: int = 12
+    guidance: float = 4.0
+
+
+QUICK = Thoroughness(held_out=6, trained=3, seeds=2, bare=2, finalists=2, strengths=(0.8,), steps=10)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One picture to draw. item: index of the real picture with this caption, in held-out or training pictures; -1: none."""
+
+    prompt: str
+    seed: int
+    item: int = -1
+
+
+@dataclass(frozen=True)
+class Probes:
+    """held_out, trained: captions with their real pictures. seeds: one prompt, many seeds. bare: the subject without trigger. unrelated: other things."""
+
+    held_out: tuple[Probe, ...]
+    trained: tuple[Probe, ...]
+    seeds: tuple[Probe, ...]
+    bare: tuple[Probe, ...]
+    unrelated: tuple[Probe, ...]
+
+    @property
+    def core(self) -> tuple[Probe, ...]:
+        """What every checkpoint is drawn for."""
+        return self.held_out + self.trained
+
+    @property
+    def rest(self) -> tuple[Probe, ...]:
+        """What only finalists are drawn for."""
+        return self.seeds + self.bare + self.unrelated
+
+
+def make_probes(held_out: Sequence[Item], training: Sequence[Item], subject: SubjectSettings, *, how: Thoroughness) -> Probes:
+    """The probes of a run. Few held-out pictures are drawn with several seeds each."""
+    said = lambda item: with_trigger(item.caption, subject.trigger, subject.noun, subject.intent)  # noqa: E731 - one line, used twice
+    held = _chosen(held_out, how.held_out)
+    learnt = _chosen(training, how.trained)
+    first = said((held_out or training)[held[0] if held else learnt[0]])
+    bare = _bare_prompts(training, subject, count=how.bare)
+    return Probes(
+        held_out=tuple(Probe(said(held_out[index]), FIRST_SEED + place, index) for place, index in enumerate(held)),
+        trained=tuple(Probe(said(training[index]), FIRST_SEED + 100 + place, index) for place, index in enumerate(learnt)),
+        seeds=tuple(Probe(first, FIRST_SEED + 200 + number) for number in range(how.seeds)),
+        bare=tuple(Probe(prompt, FIRST_SEED + 300 + place) for place, prompt in enumerate(bare)),
+        unrelated=tuple(Probe(prompt, FIRST_SEED + 400 + place) for place, prompt in enumerate(UNRELATED[: how.bare])),
+    )
+
+
+def _chosen(items: Sequence[Item], count: int) -> list[int]:
+    """Indices of items with captions unlike each other, repeated where there are fewer than count."""
+    if not items:
+        return []
+    places = {item.caption: index for index, item in reversed(list(enumerate(items)))}
+    order = [places[caption] for caption in varied([item.caption for item in items], count) if caption in places]
+    order += [index for index in range(len(items)) if index not in order]
+    return [order[number % len(order)] for number in range(count)]
+
+
+def _bare_prompts(training: Sequence[Item], subject: SubjectSettings, *, count: int) -> list[str]:
+    """The noun alone; for a style, whose noun says little, captions without the trigger."""
+    if subject.noun and subject.intent != "style":
+        return [f"a {subject.noun}"] * count
+    captions = varied([item.caption for item in training], count, trigger=subject.trigger) or ["a picture"]
+    return [without_trigger(captions[number % len(captions)], subject.trigger) for number in range(count)]

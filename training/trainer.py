@@ -1,0 +1,339 @@
+"""The training loop. Read this file first.
+
+In: a frozen base, cached pictures, settings, the run's folder. Out: events, checkpoints, adapter.safetensors. Nothing but the adapter's weights changes.
+Everything random is drawn from (seed, step), so a run that was killed goes on from its newest checkpoint as if nothing had happened.
+The loop prints nothing and calls nobody back: whoever wants to know reads the events; whoever wants it to end closes the generator.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel, free_memory
+from torch import Tensor, nn
+
+from pipelines import adapter as adapters
+from pipelines.card import Card
+from pipelines.errors import OutOfMemory, TrainingDiverged
+from pipelines.events import Advice, Event, Finished, Picture, Saved, Started, Step, Validated
+from pipelines.families.base import Base, Conditioning
+from training.batches import BatchOrder
+from training.checkpoint import TrainState, load_newest, restore, save_checkpoint
+from training.config import TrainSettings
+from training.latents import Batch, CachedDataset, CachedPicture
+from training.losses import offset_noise, picture_losses, snr_of, target_of, timestep_weights
+from training.optim import build_optimizer, rate_share, set_rate
+from training.precision import Precision, set_precision
+from training.validation import held_out_loss, sample_budget
+
+NAME = "adapter"
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What chance decides for one micro-batch. timesteps: [B]; noise: like the latents; dropped, mirrored: [B] booleans."""
+
+    timesteps: Tensor
+    noise: Tensor
+    dropped: tuple[bool, ...]
+
+
+class Trainer:
+    """One training of one adapter. Call run() once."""
+
+    def __init__(
+        self, base: Base, cached: CachedDataset, settings: TrainSettings, *, folder: Path, card: Card, precision: Precision = "fp32", prior: CachedDataset | None = None
+    ) -> None:
+        self.base, self.cached, self.prior, self.settings, self.folder, self.card = base, cached, prior, settings, folder, card
+        self.precision = precision
+        set_precision(base, precision)
+        self.accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision={"fp32": "no"}.get(precision, precision))
+        self.parameters = adapters.create(base, settings.adapter, seed=settings.loop.seed, name=NAME)
+        if settings.loop.gradient_checkpointing:
+            self._checkpoint_gradients()
+        denoiser = [parameter for parameter in base.unet.parameters() if parameter.requires_grad]
+        self.optimizer = self.accelerator.prepare(
+            build_optimizer(settings.optim, denoiser=denoiser, text_encoder=self.parameters[len(denoiser) :])
+        )
+        self.averages = EMAModel(self.parameters, decay=settings.optim.ema_decay) if settings.optim.ema_decay else None
+        self.order = self._order_of(cached.training)
+        self.prior_order = self._order_of(prior.training) if prior else None
+        self.chunks = 1  # pieces that each micro-batch is cut into for memory
+        self.held_out: list[tuple[int, float]] = []
+
+    def run(self) -> Iterator[Event]:
+        """Train to the end. Closing the generator early saves a checkpoint to go on from. Raises TrainingDiverged, OutOfMemory, RunError."""
+        loop, total = self.settings.loop, self.settings.loop.steps
+        began = time.monotonic()
+        step = self._resume()
+        yield Started(total, step, str(self.accelerator.device), self.precision)
+        base_loss = self._validate_base()
+        checkpoints, validations = milestones(total, loop.checkpoints), milestones(total, loop.validations)
+        recent: deque[float] = deque(maxlen=50)
+        saved = step
+        try:
+            while step < total:
+                tick = time.perf_counter()
+                loss, advice = self._step(step)
+                recent.append(time.perf_counter() - tick)
+                step += 1
+                yield Step(step, loss, self.optimizer.param_groups[0]["lr"], sum(recent) / len(recent))
+                yield from advice
+                if base_loss is not None and step in validations:
+                    yield Validated(step, self._validate(step), base_loss)
+                    if self._is_getting_worse():
+                        yield Advice("overfitting", f"Held-out pictures got worse three times in a row, last at step {step}: it has begun to copy.", "An earlier checkpoint is likely the best.")
+                        if loop.early_stop:
+                            break
+                if step in checkpoints or step == total:
+                    saved = step
+                    yield Saved(step, self._save(step))
+                    yield from self._draw_previews(step)
+        except GeneratorExit:
+            if saved < step:
+                self._save(step)
+            raise
+        if saved < step:
+            yield Saved(step, self._save(step))
+        if self.accelerator.is_main_process:
+            adapters.save_adapter(self._adapter(step), self.folder / "adapter.safetensors")
+        yield Finished("adapter.safetensors", time.monotonic() - began)
+
+    def _step(self, step: int) -> tuple[float, list[Advice]]:
+        """One optimizer step; micro-batches are halved and the step taken again where memory does not suffice."""
+        advice: list[Advice] = []
+        while True:
+            try:
+                return self._try_step(step), advice
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.optimizer.zero_grad()
+                free_memory()
+                advice.append(self._use_less_memory(error))
+
+    def _try_step(self, step: int) -> float:
+        loop, accelerator = self.settings.loop, self.accelerator
+        set_rate(self.optimizer, rate_share(self.settings.optim, step, loop.steps))
+        torch.manual_seed(mixed_seed(loop.seed, step, 7))  # adapter dropout
+        self._teach(True)
+        numbers = [(step * loop.accumulation + part) * accelerator.num_processes + accelerator.process_index for part in range(loop.accumulation)]
+        pictures = sum(len(self.order.at(number)) for number in numbers)
+        loss = sum(self._learn(self.cached, self.order, number, weight=1 / pictures) for number in numbers)
+        if self.prior and self.prior_order:
+            weight = self.settings.loss.prior_weight / pictures
+            loss += sum(self._learn(self.prior, self.prior_order, number, weight=weight) for number in numbers)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"The loss became {loss} at step {step + 1}.", fix="The last checkpoint is whole. Lower the learning rate, or choose bf16 or fp32.")
+        self._share_gradients()
+        norm = accelerator.clip_grad_norm_(self.parameters, self.settings.optim.clip_norm or math.inf)
+        if norm is not None and self.precision != "fp16" and not torch.isfinite(norm):
+            raise TrainingDiverged(f"The gradient became {norm} at step {step + 1}.", fix="The last checkpoint is whole. Lower the learning rate.")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.averages:
+            self.averages.step(self.parameters)
+        return loss
+
+    def _learn(self, cached: CachedDataset, order: BatchOrder, number: int, *, weight: float) -> float:
+        """Add the gradients of one micro-batch, cut into self.chunks pieces; returns its share of the loss."""
+        pictures = [cached.training[index] for index in order.at(number)]
+        generator = torch.Generator().manual_seed(mixed_seed(self.settings.loop.seed, number, 1 if cached is self.prior else 0))
+        mirrored = (torch.rand(len(pictures), generator=generator) < 0.5).tolist()
+        batch = cached.batch(pictures, mirrored=mirrored)
+        draw = self._draw(batch, generator)
+        size = -(-len(pictures) // self.chunks)
+        total = 0.0
+        for start in range(0, len(pictures), size):
+            part = slice(start, start + size)
+            loss = self._losses(cached, _cut(batch, part), Draw(draw.timesteps[part], draw.noise[part], draw.dropped[part])).sum() * weight
+            self.accelerator.backward(loss)
+            total += loss.item()
+        return total
+
+    def _losses(self, cached: CachedDataset, batch: Batch, draw: Draw) -> Tensor:
+        """Weighted loss per picture. Returns [B]."""
+        base, device = self.base, self.base.device
+        latents, noise, timesteps = batch.latents.to(device), draw.noise.to(device), draw.timesteps.to(device)
+        captions = ["" if dropped else caption for caption, dropped in zip(batch.captions, draw.dropped, strict=True)]
+        alpha = base.alphas_cumprod.to(device)
+        with self.accelerator.autocast():
+            told = self._conditioning(cached, captions)
+            output = base.predict(base.add_noise(latents, noise, timesteps), timesteps, told, frames=batch.frames)
+        target = target_of(base.prediction, latents, noise, alpha[timesteps])
+        mask = batch.mask.to(device) if batch.mask is not None else None
+        weights = timestep_weights(self.settings.loss, base.prediction, snr_of(alpha, timesteps))
+        return picture_losses(self.settings.loss, output, target, mask=mask) * weights
+
+    def _draw(self, batch: Batch, generator: torch.Generator) -> Draw:
+        """Timesteps, noise and dropped captions; drawn on the CPU, so that every device sees the same."""
+        count, channels = batch.latents.shape[:2]
+        timesteps = torch.randint(0, len(self.base.alphas_cumprod), (count,), generator=generator)
+        noise = torch.randn(batch.latents.shape, generator=generator)
+        offset = torch.randn(count, channels, generator=generator)
+        dropped = torch.rand(count, generator=generator) < self.settings.pictures.caption_dropout
+        return Draw(timesteps, offset_noise(noise, offset, self.settings.loss.noise_offset), tuple(dropped.tolist()))
+
+    def _conditioning(self, cached: CachedDataset, captions: Sequence[str]) -> Conditioning:
+        """Cached embeddings; live ones where the text encoder is taught."""
+        if self.settings.adapter.text_encoder:
+            return self.base.encode_prompts(captions)
+        told = cached.conditioning(captions)
+        return Conditioning(told.hidden.to(self.base.device), None if told.pooled is None else told.pooled.to(self.base.device))
+
+    def _share_gradients(self) -> None:
+        """Mean over processes. The adapter is small, so no bucketing wrapper is laid around the base."""
+        if self.accelerator.num_processes > 1:
+            for parameter in self.parameters:
+                parameter.grad = self.accelerator.reduce(parameter.grad, reduction="mean")
+
+    def _validate_base(self) -> float | None:
+        """Held-out loss without the adapter, or None where nothing is held out."""
+        if not self.cached.held_out or not self.settings.loop.validations:
+            return None
+        with adapters.bare(self.base):
+            return self._held_out_loss()
+
+    def _validate(self, step: int) -> float:
+        with self._averaged():
+            loss = self._held_out_loss()
+        self.held_out.append((step, loss))
+        return loss
+
+    def _held_out_loss(self) -> float:
+        loop = self.settings.loop
+        self._teach(False)
+        budget = sample_budget(training_samples=loop.steps * loop.batch * loop.accumulation, validations=loop.validations)
+        return held_out_loss(
+            self.base, self.cached, lambda captions: self._conditioning(self.cached, captions), seed=loop.seed, budget=budget, autocast=self.accelerator.autocast
+        )
+
+    def _is_getting_worse(self) -> bool:
+        last = [loss for _, loss in self.held_out[-4:]]
+        return len(last) == 4 and last[0] < last[1] < last[2] < last[3]
+
+    def _draw_previews(self, step: int) -> Iterator[Picture]:
+        """One picture per preview prompt, always with the same seeds."""
+        if not self.settings.loop.preview_prompts or not self.accelerator.is_main_process:
+            return
+        from pipelines.generation import generate
+        from pipelines.provenance import save_picture
+        from pipelines.settings import DrawSettings
+
+        self._teach(False)
+        for number, prompt in enumerate(self.settings.loop.preview_prompts):
+            draw = DrawSettings(prompt=prompt, seed=self.settings.loop.seed + number)
+            with self._averaged(), self.accelerator.autocast():
+                drawn = next(iter(generate(self.base, draw)))
+            path = self.folder / "previews" / f"{step:06d}" / f"{number:02d}.png"
+            save_picture(drawn, path)
+            yield Picture(str(path.relative_to(self.folder)), prompt, drawn.seed, step)
+
+    def _resume(self) -> int:
+        """Take up the newest checkpoint; returns the steps done."""
+        state = load_newest(self.folder)
+        if state is None:
+            return 0
+        restore(state, self.parameters, self.optimizer)
+        if self.averages:
+            self.averages.load_state_dict(state.averages)
+            self.averages.to(self.base.device)
+        if self.accelerator.scaler is not None and state.scaler:
+            self.accelerator.scaler.load_state_dict(state.scaler)
+        self.chunks, self.held_out = state.chunks, list(state.held_out)
+        return state.step
+
+    def _save(self, step: int) -> str:
+        """A checkpoint, its path relative to the run."""
+        state = TrainState(
+            step=step,
+            parameters=tuple(self.parameters),
+            optimizer=self.optimizer.state_dict(),
+            averages=self.averages.state_dict() if self.averages else {},
+            scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
+            chunks=self.chunks,
+            held_out=tuple(self.held_out),
+        )
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.folder, state, self._adapter(step))
+        return f"checkpoints/{step:06d}"
+
+    def _adapter(self, step: int) -> adapters.Adapter:
+        card = self.card.model_copy(update={"steps": step})
+        with self._averaged():
+            return adapters.read(self.base, self.settings.adapter, card, name=NAME)
+
+    def _averaged(self) -> _Averaged:
+        return _Averaged(self.averages, self.parameters)
+
+    def _use_less_memory(self, error: RuntimeError) -> Advice:
+        loop = self.settings.loop
+        if self.chunks < loop.batch:
+            self.chunks *= 2
+            size = -(-loop.batch // self.chunks)
+            return Advice("memory", f"Memory ran out: pictures now go through {size} at a time; a step still learns from {loop.batch * loop.accumulation}.")
+        if not self.base.unet.is_gradient_checkpointing:
+            self._checkpoint_gradients()
+            return Advice("memory", "Memory ran out with one picture at a time: gradient checkpointing is on now, steps take a quarter longer.")
+        raise OutOfMemory(f"Memory does not suffice for one picture at a time ({error}).", fix="Lower the resolution, or choose a smaller base.") from error
+
+    def _checkpoint_gradients(self) -> None:
+        self.base.unet.enable_gradient_checkpointing()
+
+    def _teach(self, on: bool) -> None:
+        """Training mode turns the adapter's dropout and gradient checkpointing on; frozen bases have nothing else that it changes."""
+        for module in (self.base.unet, *self.base.text_encoders):
+            if module.training != on:
+                module.train(on)
+
+    def _order_of(self, pictures: Sequence[CachedPicture]) -> BatchOrder:
+        loop = self.settings.loop
+        return BatchOrder(tuple(picture.bucket for picture in pictures), tuple(picture.repeats for picture in pictures), loop.batch, loop.seed)
+
+
+class _Averaged:
+    """The averaged weights in place of the live ones, for as long as it lasts; nothing where no average is kept."""
+
+    def __init__(self, averages: EMAModel | None, parameters: list[nn.Parameter]) -> None:
+        self.averages, self.parameters = averages, parameters
+
+    def __enter__(self) -> None:
+        if self.averages:
+            self.averages.store(self.parameters)
+            self.averages.copy_to(self.parameters)
+
+    def __exit__(self, *error: object) -> None:
+        if self.averages:
+            self.averages.restore(self.parameters)
+
+
+def milestones(total_steps: int, count: int) -> frozenset[int]:
+    """`count` steps spread evenly, the last one being the end."""
+    return frozenset(max(1, round(total_steps * (place + 1) / count)) for place in range(count))
+
+
+def mixed_seed(seed: int, *places: int) -> int:
+    """One 63-bit seed from several numbers (splitmix64 steps, Steele et al. 2014), so that neighbours share nothing."""
+    value = seed
+    for place in places:
+        value = (value + 0x9E3779B97F4A7C15 * (place + 1)) % 2**64
+        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) % 2**64
+        value ^= value >> 31
+    return value % 2**63
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """True for a GPU's own error and for the CPU allocator's, which has no type of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _cut(batch: Batch, part: slice) -> Batch:
+    return Batch(batch.latents[part], batch.captions[part], batch.frames[part], None if batch.mask is None else batch.mask[part])

@@ -1,0 +1,66 @@
+"""Held-out loss: the same pictures, captions, timesteps and noise every time, so that two figures can be compared.
+
+In: cached held-out pictures and a base. Out: one number, the plain loss (no weighting). Does not decide anything (verdict.py does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from pipelines.families.base import Base, Conditioning
+from training.config import LossSettings
+from training.latents import CachedDataset, CachedPicture
+from training.losses import picture_losses, target_of
+
+Conditioner = Callable[[Sequence[str]], Conditioning]
+Autocast = Callable[[], AbstractContextManager]
+
+# Places in the noise range, as shares of the base's timesteps: from fine detail to composition, ends left out where losses say little.
+PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)
+TIME_SHARE = 0.05  # of a run, all validations together
+
+
+def sample_budget(*, training_samples: int, validations: int) -> int:
+    """How many forward passes one validation may take: a training sample costs about three (forward, and backward at twice its price)."""
+    return max(len(PLACES), int(TIME_SHARE * 3 * training_samples / max(1, validations)))
+
+
+@torch.no_grad()
+def held_out_loss(
+    base: Base, cached: CachedDataset, conditioning: Conditioner, *, seed: int, budget: int, autocast: Autocast, batch: int = 8
+) -> float:
+    """Mean squared error over held-out pictures x PLACES, at most `budget` samples. There must be at least one held-out picture."""
+    samples = [(picture, place) for place in range(len(PLACES)) for picture in cached.held_out]
+    stride = max(1, -(-len(samples) // budget))
+    chosen = sorted(samples[::stride], key=lambda sample: sample[0].bucket)
+    losses: list[Tensor] = []
+    for _, members in groupby(chosen, key=lambda sample: sample[0].bucket):
+        alike = list(members)
+        parts = [alike[start : start + batch] for start in range(0, len(alike), batch)]
+        losses += [_losses(base, cached, part, conditioning, seed=seed, autocast=autocast) for part in parts]
+    return torch.cat(losses).mean().item()
+
+
+def _losses(
+    base: Base, cached: CachedDataset, samples: Sequence[tuple[CachedPicture, int]], conditioning: Conditioner, *, seed: int, autocast: Autocast
+) -> Tensor:
+    batch = cached.batch([picture for picture, _ in samples], mirrored=[False] * len(samples))
+    latents = batch.latents.to(base.device)
+    timesteps = torch.tensor([int(PLACES[place] * len(base.alphas_cumprod)) for _, place in samples], device=base.device)
+    noise = torch.stack([_noise(picture, place, seed, latents.shape[1:]) for picture, place in samples]).to(base.device)
+    with autocast():
+        told = conditioning(batch.captions)
+        output = base.predict(base.add_noise(latents, noise, timesteps), timesteps, told, frames=batch.frames)
+    target = target_of(base.prediction, latents, noise, base.alphas_cumprod.to(base.device)[timesteps])
+    return picture_losses(LossSettings(), output, target).cpu()
+
+
+def _noise(picture: CachedPicture, place: int, seed: int, shape: torch.Size) -> Tensor:
+    number = int.from_bytes(picture.latents[0].stem[:12].encode(), "big") % 2**31
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + number * 31 + place) % 2**63)
+    return torch.randn(shape, generator=generator)
