@@ -170,8 +170,9 @@ def lay_board(run: Run, base: Base) -> Iterator[Event]:
     told = run.job.settings
     taught = open_run((run.path / told["run"]).resolve())
     steps = told.get("steps") or list(checkpoint_steps(taught))
-    by_checkpoint = {str(step): adapters.load_adapter(adapter_at(taught, int(step))) for step in steps}
-    yield from draw_board(base, by_checkpoint, tuple(told["strengths"]), tuple(told["prompts"]), tuple(told["seeds"]), run.path)
+    files = {int(step): adapter_at(taught, int(step)) for step in steps}
+    settings = DrawSettings.model_validate(told.get("draw", {}))
+    yield from draw_board(base, files, settings, strengths=told["strengths"], prompts=told["prompts"], seeds=told["seeds"], folder=run.path, title=run.job.name)
 
 
 def hand_over(run: Run, base: Base) -> Iterator[Event]:
@@ -225,11 +226,12 @@ def take_in_lora(run: Run, base: Base) -> Iterator[Event]:
 def judge(run: Run) -> None:
     """The verdict on a training, put into its adapter; progress stands in the run's events."""
     from training.dataset import load_dataset
+    from training.scores.probes import QUICK, Thoroughness
     from training.verdict import apply_verdict, score_run
 
     base = load_base(str(run.job.settings.get("base", "starter")), device=best_device())
     with run.held():
-        work = score_run(run, base, load_dataset(run.path / run.job.dataset))
+        work = score_run(run, base, load_dataset(run.path / run.job.dataset), how=QUICK if base.device.type == "cpu" else Thoroughness())
         while True:
             try:
                 run.append(next(work))

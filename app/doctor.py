@@ -98,11 +98,11 @@ def _record(report: Any, signature: str) -> dict[str, Any]:
     from training.edits import to_record
 
     problems = [
-        {"code": problem.code, "severity": problem.severity, "keys": list(problem.keys), "sentence": problem.sentence, "cost": problem.cost, "fixes": [to_record(edit) for edit in problem.fixes]}
+        {"code": problem.code, "severity": problem.severity, "keys": list(problem.keys), "words": list(problem.words), "sentence": problem.sentence, "cost": problem.cost, "points": problem.points, "fixes": [to_record(edit) for edit in problem.fixes]}
         for problem in report.problems
     ]  # fmt: skip
     top = [report.problems.index(problem) for problem in report.top3]
-    return {"signature": signature, "score": round(report.score), "problems": problems, "top": top}
+    return {"signature": signature, "score": report.score, "summary": report.summary, "problems": problems, "top": top}
 
 
 def remove_report(project_path: Path) -> None:

@@ -47,7 +47,7 @@ class Intake:
 
 def take_in(workspace: Workspace, project: Project, uploads: Sequence[Upload], *, limits: Limits = Limits()) -> Intake:
     """Moves uploads into the project's pictures. Raises DatasetError if they would pass a limit, before anything is moved."""
-    uploads = [Upload(_inside(upload.path, workspace.uploads), upload.name) for upload in uploads]
+    uploads = [Upload(inside(upload.path, workspace.uploads), upload.name) for upload in uploads]
     plain, refused = _opened_zips(workspace, uploads)
     _check_limits(project, plain, limits)
     known = {_digest(path) for path in _pictures(project.pictures)} if plain else set()
@@ -89,7 +89,7 @@ def safe_name(name: str) -> str:
     return "/".join(part for part in parts if part and part != "_")
 
 
-def _inside(path: Path, folder: Path) -> Path:
+def inside(path: Path, folder: Path) -> Path:
     """The path, if it lies in the upload folder and is a real file; any caller may send any path."""
     resolved = Path(path).resolve()
     if not resolved.is_relative_to(folder.resolve()) or not resolved.is_file():

@@ -82,7 +82,7 @@ def read_progress(records: Sequence[Record], state: RunState, *, now: float) -> 
         pictures=_pictures(records),
         advice=tuple((str(record["code"]), str(record["message"]), str(record.get("fix", ""))) for record in _of(records, "advice")),
         error=(str(failed["message"]), str(failed.get("fix", ""))) if failed else None,
-        is_closing=_closing(records),
+        is_closing=_is_closing(records, state),
     )
 
 
@@ -107,11 +107,11 @@ def thinned(points: Sequence[tuple[int, float]], count: int) -> tuple[tuple[int,
 
 def _percent(records: Sequence[Record], state: RunState, done: int, total: int, phase: Record | None) -> float:
     """Never goes back within a run: preparation, steps and closing work have their own stretches."""
-    if state == "finished" and not _closing(records):
-        return 100.0
-    if _closing(records):
-        share = phase["done"] / max(1, phase["total"]) if phase else 0.0
+    if _is_closing(records, state):
+        share = phase["done"] / max(1, phase["total"]) if phase and phase["name"] == "scoring" else 0.0
         return TRAINED_PERCENT + (100.0 - TRAINED_PERCENT) * share
+    if state == "finished":
+        return 100.0
     if total:
         return PREPARED_PERCENT + (TRAINED_PERCENT - PREPARED_PERCENT) * min(1.0, done / total)
     if phase:
@@ -119,14 +119,13 @@ def _percent(records: Sequence[Record], state: RunState, done: int, total: int, 
     return 0.0
 
 
-def _closing(records: Sequence[Record]) -> bool:
-    """True while the verdict is being made: a phase after the end of the training that is not done yet."""
-    if not records or records[-1]["kind"] not in ("phase", "picture"):
+def _is_closing(records: Sequence[Record], state: RunState) -> bool:
+    """True while the verdict is being made: the training has ended, and somebody still holds the run."""
+    if state != "running":
         return False
-    phase = _last(records, "phase")
     ended = max((index for index, record in enumerate(records) if record["kind"] in ("finished", "stopped")), default=-1)
     begun = max((index for index, record in enumerate(records) if record["kind"] == "started"), default=-1)
-    return ended > begun and phase is not None and phase["done"] < phase["total"]
+    return ended > begun
 
 
 def _seconds_left(records: Sequence[Record], state: RunState, done: int, total: int, now: float) -> float | None:

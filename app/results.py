@@ -31,10 +31,20 @@ class Result:
         """The chosen checkpoint's weights."""
         return adapter_at(self.run, self.step)
 
+    @property
+    def base(self) -> str:
+        """The base it was taught on."""
+        return str(self.run.job.settings.get("base", "starter"))
+
+    @property
+    def card(self) -> Card:
+        """What the file says about itself."""
+        return read_card(self.adapter_path)
+
 
 def results(project: Project, runs: Sequence[Run]) -> list[Result]:
-    """Everything that can draw: trainings with a checkpoint at least, newest first."""
-    return [found for run in runs if run.job.kind == "train" and (found := _result(project, run))]
+    """Everything that can draw: trainings with a checkpoint at least, and adapters that were imported or mixed; newest first."""
+    return [found for run in runs if _teaches(run) and (found := _result(project, run))]
 
 
 def chosen_result(project: Project, runs: Sequence[Run]) -> Result | None:
@@ -54,6 +64,10 @@ def _result(project: Project, run: Run) -> Result | None:
     step = chosen or int(pick.get("step", 0)) or (steps[-1] if steps else 0)
     strength = (project.about.chosen_strength if is_chosen else 0.0) or float(pick.get("strength", 0.0)) or 1.0
     return Result(run, step, strength, steps, verdict)
+
+
+def _teaches(run: Run) -> bool:
+    return run.job.kind == "train" or run.job.settings.get("what") in ("import", "mix")
 
 
 def checkpoint_steps(run: Run) -> tuple[int, ...]:

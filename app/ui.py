@@ -46,15 +46,16 @@ def _mount(name: str, answer: Callable[[Any], dict[str, Any]]) -> None:
     """A piece of HTML that the part's script fills. User text never goes into Gradio's template, which would run `${...}` in it as code."""
     gr.HTML(
         value="", html_template='<div class="bp-mount"></div>', js_on_load=f"window.brandprint.mount({json.dumps(name)}, element.querySelector('.bp-mount'), server);",
-        elem_id=f"bp-{name}", elem_classes=["bp"] if name == "frame" else ["bp", "bp-step"], server_functions=[answer], apply_default_css=False, container=False,
+        elem_id=f"bp-{name}", elem_classes=["bp"], server_functions=[answer], apply_default_css=False, container=False,
     )  # fmt: skip
 
 
 def serve(
     workspace: Path, *, host: str = "127.0.0.1", port: int | None = None, auth: str = "", models_folders: tuple[Path, ...] = (), devices: tuple[str, ...] = ("auto",),
-    limits: Limits = Limits(), open_browser: bool = False, wait: bool = True,
+    limits: Limits = Limits(), samples: Path = SAMPLES, open_browser: bool = False, wait: bool = True,
 ) -> str:  # fmt: skip
-    """Serve the studio of a workspace; returns its address. auth: "user:password-file"; else BRANDPRINT_AUTH in the environment. wait: until Ctrl-C.
+    """Serve the studio of a workspace; returns its address. auth: "user:password-file"; else BRANDPRINT_AUTH in the environment. samples: folder of
+    sample projects for a first visit. wait: until Ctrl-C.
 
     Raises ConfigError for an address that other machines reach without a login, for a taken port, and for a models folder that is not there.
     """
@@ -63,14 +64,14 @@ def serve(
     opened = open_workspace(workspace, limits=limits, models_folders=models_folders)
     os.environ["GRADIO_TEMP_DIR"] = str(opened.uploads)
     sweep_uploads(opened)
-    add_samples(opened, SAMPLES)
+    add_samples(opened, samples)
     jobs.set_devices(opened, devices)
     if jobs.waiting(opened):
         jobs.wake_workers(opened)
     page = build_page(opened)
     _, address, _ = page.launch(
         server_name=host, server_port=port, auth=list(login) or None, inbrowser=open_browser, prevent_thread_lock=not wait, quiet=not wait, theme=Studio(),
-        css=(ASSETS / "studio.css").read_text("utf-8"), head=page_head(opened), favicon_path=ASSETS / "icon.png", pwa=True, footer_links=[],
+        head=page_head(opened), favicon_path=ASSETS / "icon.png", pwa=True, footer_links=[],
         allowed_paths=[str(opened.path)], blocked_paths=[str(opened.jobs), str(opened.bin)], max_file_size=limits.file_bytes, run_history=False,
         share=False, ssr_mode=False, show_error=False,
     )  # fmt: skip
@@ -78,11 +79,12 @@ def serve(
 
 
 def page_head(workspace: Workspace) -> str:
-    """Words, limits and scripts, inline: nothing more to fetch."""
+    """Words, limits, styles and scripts, inline: nothing more to fetch. Styles go here because Gradio's `css=` pins every rule below its container."""
     settings = {"words": EN, "limits": {"file_bytes": workspace.limits.file_bytes, "pictures": workspace.limits.pictures}}
     told = json.dumps(settings, ensure_ascii=False).replace("</", "<\\/")
     scripts = "".join(f"<script>\n{(ASSETS / name).read_text('utf-8')}\n</script>" for name in SCRIPTS)
-    return f'<meta name="description" content="Teach an image generator your brand"><script type="application/json" id="bp-settings">{told}</script>{scripts}'
+    styles = (ASSETS / "studio.css").read_text("utf-8")
+    return f'<meta name="description" content="Teach an image generator your brand"><style>{styles}</style><script type="application/json" id="bp-settings">{told}</script>{scripts}'
 
 
 def read_auth(text: str) -> tuple[tuple[str, str], ...]:

@@ -32,11 +32,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Planted:
-    """A file with a fault. codes: the doctor is right if it reports one of these."""
+    """A file with a fault. codes: the doctor is right if it reports one of these. twin: of a double, the other one: either may be reported."""
 
     name: str
     kind: str
     codes: tuple[str, ...]
+    twin: str = ""
 
 
 Spoil = Callable[[np.random.Generator, Image.Image], Image.Image]
@@ -83,8 +84,9 @@ def too_dark(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
 
 
 def too_bright(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    gain = rng.uniform(2.6, 4)
-    return picture.point(lambda value: min(255, 70 + value * gain))
+    middle = float(np.median(np.asarray(picture.convert("L"))))
+    gain = max(2.4, rng.uniform(1.05, 1.5) * 255 / max(middle, 1.0))
+    return picture.point(lambda value: min(255, 30 + value * gain))
 
 
 def low_contrast(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
@@ -115,7 +117,7 @@ def compressed(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
 
 
 def too_small(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    scale = rng.uniform(60, 150) / min(picture.size)
+    scale = rng.uniform(60, 120) / min(picture.size)
     return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
 
 
@@ -139,12 +141,15 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def watermarked(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    words = ("SAMPLE PREVIEW", "© Studio Nord 2024", "PROOF ONLY", "www.brandshop.com", "12.08.2024  17:45", "SUMMER SALE -50%")[rng.integers(6)]
+    words = ("SAMPLE PREVIEW", "© Studio Nord 2024", "PROOF ONLY", "www.brandshop.com", "12.08.2024  17:45", "SUMMER SALE -50%")[
+        rng.integers(6)
+    ]
     layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
     size = min(picture.size) * rng.uniform(0.06, 0.11)
-    colour = [(255, 255, 255, 170), (0, 0, 0, 150), (255, 140, 0, 255), (255, 255, 255, 255)][rng.integers(4)]
     place = (picture.width * rng.uniform(0.04, 0.15), picture.height * rng.uniform(0.05, 0.85))
-    ImageDraw.Draw(layer).text(place, words, font=font(size), fill=colour)
+    ground = np.asarray(picture.convert("L"))[int(place[1]) : int(place[1] + size)].mean()
+    colour = ((255, 255, 255) if ground < 140 else (10, 10, 10), (255, 140, 0) if ground < 90 else (150, 20, 20))[rng.integers(2)]
+    ImageDraw.Draw(layer).text(place, words, font=font(size), fill=(*colour, int(rng.integers(140, 256))))
     if rng.random() < 0.4:
         layer = layer.rotate(rng.choice([-30, 25, 35]), center=(picture.width / 2, place[1]), translate=(0, picture.height / 2 - place[1]))
     return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
@@ -173,9 +178,11 @@ def screenshot(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
 
 def face_cut(rng: np.random.Generator, _: Image.Image) -> Image.Image:
     face = photo("astronaut.png")  # her face: about x 170-285, y 65-195
-    cuts = ((0, 125, 400, 512), (215, 20, 512, 400), (20, 0, 235, 300), (0, 0, 512, 140), (150, 130, 420, 500))
+    cuts = ((0, 125, 400, 512), (215, 20, 512, 400), (20, 0, 235, 300), (0, 0, 512, 150), (150, 105, 420, 500))
     left, top, right, bottom = cuts[rng.integers(len(cuts))]
-    part = face.crop((left, top + int(rng.integers(-4, 5)) if top else 0, right, bottom)).resize((round((right - left) * 1.3), round((bottom - top) * 1.3)))
+    part = face.crop((left, top + int(rng.integers(-4, 5)) if top else 0, right, bottom)).resize(
+        (round((right - left) * 1.3), round((bottom - top) * 1.3))
+    )
     part = ImageEnhance.Brightness(part).enhance(rng.uniform(0.85, 1.15))
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else part
 
@@ -206,7 +213,9 @@ PIXELS: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "several subjects": (several, ("several_subjects",), ".jpg"),
     "face cut off": (face_cut, ("face_cut",), ".jpg"),
 }
-LONG = "with a very long description of the light that falls from the left and of the table that it stands on and of the wall behind it, " * 4
+LONG = (
+    "with a very long description of the light that falls from the left and of the table that it stands on and of the wall behind it, " * 4
+)
 FOREIGN = (
     "eine Flasche auf einem Tisch aus Holz, von oben gesehen, mit warmem Licht",
     "vue de dessus, sur une table en bois, avec une lumière chaude et des feuilles",
@@ -227,7 +236,8 @@ def plant_pixels(folder: Path, samples: Sequence[Sample], kinds: Sequence[str], 
             picture = samples[index].picture if kind == "heavy compression" else spoil(rng, samples[index].picture)
             save(picture, path, **options)
             path.with_suffix(".txt").write_text(samples[index].caption + ", variant", "utf-8")
-            planted.append(Planted(path.name, kind, codes))
+            twin = f"good-{index:03}.jpg" if kind == "near double" else ""
+            planted.append(Planted(path.name, kind, codes, twin))
     return planted
 
 
@@ -245,7 +255,7 @@ def plant_files(folder: Path, samples: Sequence[Sample], *, each: int, rng: np.r
         path = folder / f"exact_double-{number}.jpg"
         path.write_bytes((folder / f"good-{index:03}.jpg").read_bytes())
         path.with_suffix(".txt").write_text(samples[index].caption, "utf-8")
-        planted.append(Planted(path.name, "exact double", ("exact_double",)))
+        planted.append(Planted(path.name, "exact double", ("exact_double",), f"good-{index:03}.jpg"))
     return planted
 
 

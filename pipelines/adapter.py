@@ -95,7 +95,7 @@ def create(base: Base, settings: AdapterSettings, *, seed: int, name: str = "ada
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for component, paths in wanted.items():
-            ranks = {path: settings.rank for path in paths}
+            ranks = dict.fromkeys(paths, settings.rank)
             _inject(components(base)[component], settings, ranks, name=name)
             parameters += _own_parameters(components(base)[component], name)
     for parameter in parameters:
@@ -225,7 +225,7 @@ def load_adapter(path: Path) -> Adapter:
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is no dict and does not iterate
     except (OSError, SafetensorError) as error:
         raise AdapterError(f"{path.name} cannot be read: {error}.", fix="Use the adapter.safetensors of a finished run.") from error
     if header is None:
@@ -237,15 +237,17 @@ def load_adapter(path: Path) -> Adapter:
         record = json.loads(header)
         return Adapter(tensors, AdapterSettings(**record["settings"]), Card(**record["card"]))
     except (ValueError, TypeError, KeyError) as error:  # pydantic's ValidationError is a ValueError
-        raise AdapterError(f"The header of {path.name} is damaged: {error}.", fix="Use the adapter.safetensors of a finished run.") from error
+        raise AdapterError(
+            f"The header of {path.name} is damaged: {error}.", fix="Use the adapter.safetensors of a finished run."
+        ) from error
 
 
 def effect_size(base: Base, adapter: Adapter) -> float:
     """Root mean square of |delta W| / |W| over the adapted modules: 0 is a dead adapter, 0.01-0.3 is usual, above 1 is fried."""
     ratios = []
+    layers = {component: dict(module.named_modules()) for component, module in components(base).items()}
     for factor in factors(adapter):
-        layers = dict(components(base)[factor.component].named_modules())
-        layer = layers[_spelled(factor.path, layers)]
+        layer = layers[factor.component][_spelled(factor.path, layers[factor.component])]
         weight = getattr(layer, "base_layer", layer).weight.float()
         ratios.append((factor.delta().norm() / weight.norm().clamp_min(1e-12).cpu()).item() ** 2)
     return sqrt(sum(ratios) / len(ratios)) if ratios else 0.0
@@ -294,7 +296,9 @@ def _fit(base: Base, component: str, adapter: Adapter) -> dict[str, Factor]:
     """The component's factors under the module names of this base. Raises AdapterError naming what does not fit."""
     module = components(base).get(component)
     if module is None:
-        raise AdapterError(f"The adapter teaches a {component}, which this {base.family} base does not have.", fix="Choose the base it was made for.")
+        raise AdapterError(
+            f"The adapter teaches a {component}, which this {base.family} base does not have.", fix="Choose the base it was made for."
+        )
     paths = {path.replace(".base_layer", ""): layer for path, layer in module.named_modules()}
     fitted: dict[str, Factor] = {}
     for factor in factors(adapter):
@@ -306,7 +310,10 @@ def _fit(base: Base, component: str, adapter: Adapter) -> dict[str, Factor]:
         if weight is None or tuple(weight.shape) != (factor.up.shape[0], *factor.down.shape[1:]):
             there = "missing" if weight is None else f"{tuple(weight.shape)}"
             shape = (factor.up.shape[0], *factor.down.shape[1:])
-            raise AdapterError(f"{component}.{factor.path} is made for a layer of shape {shape}; here it is {there}.", fix="Choose the base it was made for.")
+            raise AdapterError(
+                f"{component}.{factor.path} is made for a layer of shape {shape}; here it is {there}.",
+                fix="Choose the base it was made for.",
+            )
         fitted[path] = factor
     return fitted
 

@@ -61,9 +61,10 @@ class Board:
 
 @dataclass(frozen=True)
 class Table:
-    """A grid to be shown: column 0 is the base. title: what all its cells share, or empty."""
+    """A grid to be shown: column 0 is the base. title: what all its cells share, or empty; corner: what the rows are."""
 
     title: str
+    corner: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[tuple[Cell | None, ...], ...]
@@ -170,14 +171,14 @@ def tables(board: Board) -> tuple[Table, ...]:
     places = [(prompt, seed) for prompt in board.prompts for seed in board.seeds]
     rows = tuple(_row_name(prompt, seed, board.seeds) for prompt, seed in places)
     cells = tuple(tuple(board.cell(step, strength, *place) for step, strength in ((0, 0.0), *varied)) for place in places)
-    return (Table("", rows, ("base", *headings), cells),)
+    return (Table("", "prompt", rows, ("base", *headings), cells),)
 
 
 def _prompt_table(board: Board, prompt: str, seed: int) -> Table:
     columns = ("base", *(f"strength {strength:g}" for strength in board.strengths))
     base = board.cell(0, 0.0, prompt, seed)
     cells = tuple((base, *(board.cell(step, strength, prompt, seed) for strength in board.strengths)) for step in board.steps)
-    return Table(_row_name(prompt, seed, board.seeds), tuple(f"{step}" for step in board.steps), columns, cells)
+    return Table(_row_name(prompt, seed, board.seeds), "checkpoint", tuple(f"{step}" for step in board.steps), columns, cells)
 
 
 def _row_name(prompt: str, seed: int, seeds: Sequence[int]) -> str:
@@ -205,7 +206,7 @@ def read_board(folder: Path) -> Board:
 
 def _page(table: Table, folder: Path, *, title: str) -> Image.Image:
     pictures = [[_opened(folder / cell.path) if cell else None for cell in row] for row in table.cells]
-    return board_sheet(pictures, rows=table.rows, columns=table.columns, title=title, subtitle=table.title)
+    return board_sheet(pictures, rows=table.rows, columns=table.columns, corner=table.corner, title=title, subtitle=table.title)
 
 
 def _opened(path: Path) -> Image.Image:

@@ -48,7 +48,6 @@ def _summary(cells: Sequence[Cell]) -> str:
 
 
 def _table(table: Table, cells: Sequence[Cell], *, embed_from: Path | None) -> str:
-    corner = "checkpoint" if table.title else "prompt"
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
     shares_base = len(table.rows) > 1 and len({row[0] for row in table.cells}) == 1
     body = []
@@ -60,8 +59,7 @@ def _table(table: Table, cells: Sequence[Cell], *, embed_from: Path | None) -> s
             first = f"<td>{boxes[0]}</td>"
         body.append(f'<tr><th scope="row">{escape(name)}</th>{first}{"".join(f"<td>{box}</td>" for box in boxes[1:])}</tr>')
     title = f"<h2>{escape(table.title)}</h2>" if table.title else ""
-    fits = " fits" if len(table.columns) <= 4 else ""
-    return f'<section>{title}<div class="scroll{fits}"><table><thead><tr><th>{corner}</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div></section>'
+    return f'<section>{title}<div class="grid"><table><thead><tr><th>{escape(table.corner)}</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div></section>'
 
 
 def _box(cell: Cell | None, cells: Sequence[Cell], *, embed_from: Path | None) -> str:

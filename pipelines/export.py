@@ -102,6 +102,7 @@ def export_bundle(
     Raises ExportError if a file cannot be made or does not do what the adapter does; the folder is then as before.
     """
     _check_request(base, adapter, formats, precision)
+    picture = _read_picture(thumbnail)
     tell, total = progress or (lambda what, done, total: None), 2 * len(formats) + 1
     tell("drawing", 0, total)
     prompt = prompt or adapter.card.trigger_phrase or "a photo"
@@ -110,7 +111,6 @@ def export_bundle(
     sweep_partials(folder)
     stage = folder / f".bundle.{os.getpid()}.partial"
     stage.mkdir()
-    picture = thumbnail.read_bytes() if isinstance(thumbnail, Path) else thumbnail
     job = _Job(base, adapter, stage, file_name(name or adapter.card.name), precision, include_captions, picture, reference)
     try:
         files: list[BundleFile] = []
@@ -144,7 +144,7 @@ def zip_bundle(bundle: Bundle, path: Path) -> Path:
                 label.external_attr = 0o644 << 16
                 with archive.open(label, "w", force_zip64=True) as target, open(file, "rb") as source:
                     shutil.copyfileobj(source, target, 1 << 20)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return path
@@ -159,7 +159,18 @@ def _check_request(base: Base, adapter: Adapter, formats: Sequence[str], precisi
         if kind != "merged":
             shares_of(adapter, file=kind)
     if adapter.card.base_family != base.family:
-        raise ExportError(f"The adapter is made for {adapter.card.base_family}; this base is {base.family}.", fix="Choose the base it was made for.")
+        raise ExportError(
+            f"The adapter is made for {adapter.card.base_family}; this base is {base.family}.", fix="Choose the base it was made for."
+        )
+
+
+def _read_picture(thumbnail: bytes | Path | None) -> bytes | None:
+    if not isinstance(thumbnail, Path):
+        return thumbnail
+    try:
+        return thumbnail.read_bytes()
+    except OSError as error:
+        raise ExportError(f"The preview picture {thumbnail.name} cannot be opened: {error.strerror}.", fix="Check the path.") from error
 
 
 def _write_lora(job: _Job, kind: str) -> BundleFile:
@@ -200,7 +211,10 @@ def _insist(file: str, kind: str, checks: Sequence[Check], *, precision: str) ->
     for check in checks:
         if not check.passed:
             fix = "Export in fp32." if precision != "fp32" else "Report this with the adapter's card; the run itself is unharmed."
-            raise ExportError(f"{file} ({kind}) was written but does not act as the adapter: {check.name} {check.value:.3g}, at most {check.bound:.3g}.", fix=fix)
+            raise ExportError(
+                f"{file} ({kind}) was written but does not act as the adapter: {check.name} {check.value:.3g}, at most {check.bound:.3g}.",
+                fix=fix,
+            )
 
 
 def _write_beside(job: _Job, kinds: Sequence[str]) -> list[BundleFile]:
@@ -223,7 +237,7 @@ def _move(file: BundleFile, stage: Path, folder: Path) -> BundleFile:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir():
         shutil.rmtree(target)
-    os.replace(file.path, target)
+    file.path.replace(target)
     return BundleFile(target, file.kind, file.sha256, file.autov2, file.autov3, file.verified)
 
 
@@ -231,12 +245,26 @@ def _advice(base: Base, adapter: Adapter, *, size: float, levels: float, change:
     found: list[Advice] = []
     if size == 0.0 or (levels < DEAD_LEVELS and change < DEAD_CHANGE):
         fix = "Train longer or at a higher rate, or choose a later checkpoint."
-        found.append(Advice("dead", f"This adapter is dead: it changes a picture by {levels:.2g} of 255 steps (weights by {size:.2g}).", fix))
+        found.append(
+            Advice("dead", f"This adapter is dead: it changes a picture by {levels:.2g} of 255 steps (weights by {size:.2g}).", fix)
+        )
     if size > 1.0:
-        found.append(Advice("fried", f"The adapter outweighs the base: its weights are {size:.2g} times as large.", "Choose an earlier checkpoint or a lower strength."))
+        found.append(
+            Advice(
+                "fried",
+                f"The adapter outweighs the base: its weights are {size:.2g} times as large.",
+                "Choose an earlier checkpoint or a lower strength.",
+            )
+        )
     trained_on = adapter.card.base_fingerprint
     if trained_on and trained_on != base.fingerprint:
-        found.append(Advice("other-base", f"The adapter was trained on {adapter.card.base or 'another base'}; it was checked on {Path(base.source).name}.", "Export with the base it was trained on."))
+        found.append(
+            Advice(
+                "other-base",
+                f"The adapter was trained on {adapter.card.base or 'another base'}; it was checked on {Path(base.source).name}.",
+                "Export with the base it was trained on.",
+            )
+        )
     return tuple(found)
 
 

@@ -19,7 +19,7 @@ from pipelines import adapter
 from pipelines.errors import AdapterError, OutOfMemory
 from pipelines.events import Advice
 from pipelines.families.base import Base, Conditioning
-from pipelines.quicken import quickened
+from pipelines.quicken import quick_decoder, quickened
 from pipelines.sampling import StepReport, generator_for, sample
 from pipelines.settings import DrawSettings
 
@@ -153,7 +153,7 @@ def decode(base: Base, latents: Tensor) -> Image.Image:
     height_px, width_px = (side * base.stride_px for side in latents.shape[-2:])
     size = DrawSettings(width_px=width_px, height_px=height_px)
     try:
-        with _memory_named(size):
+        with _memory_named(size), quick_decoder(base):
             return to_picture(base.decode_latents(latents)[0])
     except OutOfMemory:
         if not hasattr(base.vae, "enable_tiling"):

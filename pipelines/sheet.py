@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 PAPER, INK, QUIET, LINE = "#fbfaf8", "#16181d", "#62656d", "#e3e0da"
 TITLE_PX, SUBTITLE_PX, HEADING_PX, LABEL_PX = 28, 18, 16, 15
-MARGIN_PX, GAP_PX, LABEL_WIDTH_PX, RADIUS_PX = 48, 12, 200, 10
+MARGIN_PX, GAP_PX, LABEL_WIDTH_PX, LABEL_GAP_PX, RADIUS_PX = 48, 12, 220, 24, 10
 LARGEST_CELL_PX, SMALLEST_CELL_PX = 384, 96
 SCALE = 4  # for smooth corners
 PDF_DPI = 144
@@ -24,6 +24,7 @@ def board_sheet(
     *,
     rows: Sequence[str],
     columns: Sequence[str],
+    corner: str = "",
     title: str = "",
     subtitle: str = "",
     cell_px: int | None = None,
@@ -32,7 +33,7 @@ def board_sheet(
     if len(cells) != len(rows) or any(len(row) != len(columns) for row in cells):
         raise ValueError(f"{len(rows)} rows and {len(columns)} columns do not fit the cells.")
     cell_px = cell_px or _usual_cell(cells)
-    label_width_px = LABEL_WIDTH_PX if any(rows) else 0
+    label_width_px = _label_width((corner, *rows))
     top_px = _head_height(title, subtitle) + (HEADING_PX * 2 if any(columns) else 0)
     left_px = MARGIN_PX + label_width_px
     width_px = left_px + len(columns) * (cell_px + GAP_PX) - GAP_PX + MARGIN_PX
@@ -40,6 +41,7 @@ def board_sheet(
     sheet = Image.new("RGB", (width_px, height_px), PAPER)
     pen = ImageDraw.Draw(sheet)
     _draw_head(pen, title, subtitle, width_px=width_px)
+    pen.text((MARGIN_PX, top_px - HEADING_PX * 1.7), corner, fill=QUIET, font=_font(LABEL_PX))
     for number, column in enumerate(columns):
         heading = _shortened(column, _font(HEADING_PX), cell_px)
         pen.text((left_px + number * (cell_px + GAP_PX), top_px - HEADING_PX * 1.7), heading, fill=INK, font=_font(HEADING_PX))
@@ -88,6 +90,11 @@ def _usual_cell(cells: Sequence[Sequence[Image.Image | None]]) -> int:
     return min(LARGEST_CELL_PX, max(SMALLEST_CELL_PX, *sides)) if sides else SMALLEST_CELL_PX
 
 
+def _label_width(labels: Sequence[str]) -> int:
+    longest_px = max(_font(LABEL_PX).getlength(label) for label in labels)
+    return min(LABEL_WIDTH_PX, int(longest_px) + LABEL_GAP_PX) if longest_px else 0
+
+
 def _head_height(title: str, subtitle: str) -> int:
     return MARGIN_PX + (int(TITLE_PX * 1.6) if title else 0) + (int(SUBTITLE_PX * 1.8) if subtitle else 0)
 
@@ -102,7 +109,7 @@ def _draw_head(pen: ImageDraw.ImageDraw, title: str, subtitle: str, *, width_px:
 
 def _draw_label(pen: ImageDraw.ImageDraw, label: str, *, at: tuple[int, int], height_px: int) -> None:
     font, step_px = _font(LABEL_PX), int(LABEL_PX * 1.4)
-    lines = wrapped(label, font, LABEL_WIDTH_PX - 24)
+    lines = wrapped(label, font, LABEL_WIDTH_PX - LABEL_GAP_PX)
     fitting = max(1, height_px // step_px)
     if len(lines) > fitting:
         lines = [*lines[: fitting - 1], lines[fitting - 1] + " …"]

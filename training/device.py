@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Literal
 
 DeviceKind = Literal["cpu", "cuda", "mps"]
-TRAINING_SHARE = 0.35  # of a matrix product's speed that a denoiser's step reaches; measured on the starter and on SD 1.5 shapes
+TRAINING_SHARE = 0.42  # of a matrix product's speed that a denoiser's forward pass reaches; measured on the starter
 CPU_FLOPS = 60e9  # a core's product rate where it cannot be measured
 # Dense half-precision rates in TFLOP/s from the makers' data sheets; the first name that a device's name contains counts.
 GPU_TFLOPS = {

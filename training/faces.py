@@ -59,5 +59,8 @@ def _face(row: np.ndarray, room: int, shape: tuple[int, ...]) -> Face:
 def _detector() -> cv2.FaceDetectorYN:
     """One detector per thread: OpenCV's keep state between calls."""
     if not hasattr(_local, "detector"):
+        cv2.utils.logging.setLogLevel(
+            cv2.utils.logging.LOG_LEVEL_ERROR
+        )  # OpenCV 5 warns at each detector that its new graph engine has no targets
         _local.detector = cv2.FaceDetectorYN.create(str(MODEL), "", (SIDE_PX, SIDE_PX), MIN_SCORE)
     return _local.detector

@@ -17,7 +17,8 @@ _SIZES = (9, 21)  # stroke widths that are looked for lie below these, in px
 
 @dataclass(frozen=True)
 class Lettering:
-    """lines: how many lines of letters. letters: how many letters stand in them. box: around all lines, fractions; zeros where there are none."""
+    """lines: how many lines are surely lettering. letters: how many letters stand in all lines, doubtful ones included. box: around the sure
+    lines, fractions; zeros where there are none."""
 
     lines: int
     letters: int
@@ -36,18 +37,34 @@ class _Shapes:
 
 def lettering(grey: np.ndarray) -> Lettering:
     """Lines of letters in the picture."""
-    chains: list[tuple[_Shapes, list[int]]] = []
+    lines: list[np.ndarray] = []
+    letters = 0
     for sign in (1, -1):
         for size in _SIZES:
             shapes = _letter_shapes(grey if sign > 0 else 255 - grey, size)
-            chains += [(shapes, chain) for chain in _chains(shapes)]
-    if not chains:
-        return Lettering(0, 0, (0.0, 0.0, 0.0, 0.0))
-    points = np.concatenate([shapes.centres[chain] for shapes, chain in chains])
+            chains = _chains(shapes)
+            letters += sum(map(len, chains))
+            lines += [shapes.centres[chain] for chain in chains if _is_sure(chain, shapes)]
+    if not lines:
+        return Lettering(0, letters, (0.0, 0.0, 0.0, 0.0))
     height, width = grey.shape
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = np.concatenate(lines).min(axis=0), np.concatenate(lines).max(axis=0)
     box = (float(low[0] / width), float(low[1] / height), float(high[0] / width), float(high[1] / height))
-    return Lettering(len(chains), sum(len(chain) for _, chain in chains), box)
+    return Lettering(len(lines), letters, box)
+
+
+def _is_sure(chain: list[int], shapes: _Shapes) -> bool:
+    """True if a chain is no accident of a texture: it holds a tenth of all small shapes, and its letters have one contrast.
+
+    Limits from 290 pictures of sample data and scikit-image with and without lettering laid over (docs/doctor.md).
+    """
+    contrast = shapes.contrasts[chain]
+    spread = float(contrast.std() / contrast.mean())
+    if len(chain) < 0.1 * len(shapes.heights):
+        return False
+    if spread <= 0.03:
+        return True
+    return spread <= 0.13 and (contrast.mean() >= 40 if len(chain) >= 6 else contrast.mean() >= 120)
 
 
 def _letter_shapes(grey: np.ndarray, size: int) -> _Shapes:
@@ -60,7 +77,7 @@ def _letter_shapes(grey: np.ndarray, size: int) -> _Shapes:
     fill = area / np.maximum(width * height, 1)
     longest = np.maximum(width, height)
     good = (longest >= 6) & (longest <= 0.2 * min(grey.shape)) & (height < 5 * width) & (width < 3 * height) & (fill > 0.15) & (fill < 0.92)
-    chosen = np.flatnonzero(good)[:600]
+    chosen = np.flatnonzero(good)[:500]
     contrasts = np.bincount(labels.ravel(), strokes.ravel(), minlength=count)[1:] / np.maximum(area, 1)
     return _Shapes(centres[chosen], height[chosen].astype(float), width[chosen].astype(float), contrasts[chosen])
 

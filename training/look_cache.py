@@ -20,7 +20,7 @@ from PIL import Image
 from training.faces import Face
 from training.lettering import Lettering
 from training.looks import Look
-from training.measures import Background, Light, Subjects
+from training.measures import Background, Light
 
 THUMB_PX = 360  # longer side of thumbnails
 
@@ -77,7 +77,7 @@ class LookCache:
 
 def _record(look: Look) -> dict[str, Any]:
     values = {name: getattr(look, name) for name in look.__dataclass_fields__ if name != "features"}
-    values |= {name: asdict(getattr(look, name)) for name in ("light", "ground", "subjects", "letters")}
+    values |= {name: asdict(getattr(look, name)) for name in ("light", "ground", "letters")}
     values["faces"] = [asdict(face) for face in look.faces]
     values["features"] = None if look.features is None else base64.b64encode(look.features.tobytes()).decode()
     return values
@@ -90,12 +90,12 @@ def _parsed(line: bytes, ids: set[str]) -> Look | None:
         values = json.loads(line)
         features = values["features"]
         return Look(
-            **{name: values[name] for name in ("id", "sharpness", "blockiness", "quality", "flat", "transparent", "phash")},
+            **{name: values[name] for name in ("id", "sharpness", "blockiness", "quality", "flat", "transparent", "phash", "colours")},
             size_hw=tuple(values["size_hw"]),
             light=Light(**values["light"]),
             inner=_box(values["inner"]),
             ground=Background(tuple(values["ground"]["colour"]), values["ground"]["plain"], tuple(values["ground"]["rim"])),
-            subjects=Subjects(values["subjects"]["count"], _box(values["subjects"]["box"])),
+            subject=_box(values["subject"]),
             faces=tuple(Face(_box(face["box"]) or (0, 0, 1, 1), face["score"], face["is_cut"]) for face in values["faces"]),
             letters=Lettering(values["letters"]["lines"], values["letters"]["letters"], _box(values["letters"]["box"]) or (0, 0, 0, 0)),
             features=None if features is None else np.frombuffer(base64.b64decode(features), np.float16),

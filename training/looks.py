@@ -23,7 +23,7 @@ from training.faces import Face, find_faces
 from training.lettering import Lettering, lettering
 
 SIDE_PX = 512  # shorter side at which pictures are measured
-VERSION = 1  # of the measures: raise it and every picture is measured anew
+VERSION = 3  # of the measures: raise it and every picture is measured anew
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Look:
     blockiness: float
     quality: int | None
     ground: measures.Background
-    subjects: measures.Subjects
+    subject: Box | None  # where it stands apart from a plain background
+    colours: str  # hex of measures.colour_map
     faces: tuple[Face, ...]
     letters: Lettering
     flat: float  # share of pixels equal to their right neighbour
@@ -73,7 +74,8 @@ def measure(picture: Image.Image, *, id: str, size_hw: tuple[int, int], transpar
         blockiness=blocks,
         quality=quality,
         ground=ground,
-        subjects=measures.subjects(small_lab, ground),
+        subject=measures.subject_box(small_lab, ground),
+        colours=measures.colour_map(small_lab).tobytes().hex(),
         faces=find_faces(rgb),
         letters=lettering(grey),
         flat=float((grey[:, 1:] == grey[:, :-1]).mean()),
@@ -87,7 +89,9 @@ def _at_side(picture: Image.Image, side_px: int) -> Image.Image:
     scale = side_px / min(picture.size)
     if scale >= 1:
         return picture
-    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BOX, reducing_gap=2.0)
+    return picture.resize(
+        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BOX, reducing_gap=2.0
+    )
 
 
 def _squeezed(picture: Image.Image) -> Image.Image:

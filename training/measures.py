@@ -31,56 +31,87 @@ def sharpness(grey: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Light:
-    """Luma statistics, 0-1. low, middle, high: 2nd, 50th and 98th percentile. white, black: share of clipped pixels off the rim's colour."""
+    """Luma, 0-1. low, middle, high: 2nd, 50th and 98th percentile of the picture. subject_low, subject_middle: 10th and 50th of what is not
+    the rim's colour. white: share of that which is clipped. span: widest distance from 2nd to 98th percentile among red, green and blue."""
 
     low: float
     middle: float
     high: float
+    subject_low: float
+    subject_middle: float
     white: float
-    black: float
+    span: float
 
 
 def light(rgb: np.ndarray, grey: np.ndarray) -> Light:
-    """Light of the picture; clipping is counted away from a plain background, which may be white or black on purpose."""
-    low, middle, high = (float(value) / 255 for value in np.percentile(grey, (2, 50, 98)))
+    """Light of the picture; the subject's is taken apart from a plain background, which may be white or black on purpose."""
+    low, middle, high = _percentiles(grey, (2, 50, 98))
     subject = ~_like_the_rim(rgb)
-    area = max(int(subject.sum()), 1)
-    white = float((rgb[subject].min(axis=1) >= 250).sum()) / area if area > 1 else 0.0
-    black = float((rgb[subject].max(axis=1) <= 6).sum()) / area if area > 1 else 0.0
-    return Light(low, middle, high, white, black)
+    if subject.sum() < 50:
+        subject = np.ones_like(subject)
+    dark, usual = _percentiles(grey[subject], (10, 50))
+    clipped = cv2.inRange(rgb, (250, 250, 250), (255, 255, 255))
+    spans = [_percentiles(rgb[..., channel], (2, 98)) for channel in range(3)]
+    return Light(low, middle, high, dark, usual, float((clipped[subject] > 0).mean()), max(high - low for low, high in spans))
+
+
+def _percentiles(values: np.ndarray, shares: tuple[int, ...]) -> list[float]:
+    """Percentiles of uint8 values, as fractions of 255, from their histogram."""
+    reached = np.cumsum(np.bincount(values.ravel(), minlength=256)) / max(values.size, 1)
+    return [float(np.searchsorted(reached, share / 100)) / 255 for share in shares]
 
 
 def _like_the_rim(rgb: np.ndarray) -> np.ndarray:
     """Pixels of exactly (within 3 of 255) the rim's most usual colour."""
     rim = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
-    usual = np.median(rim, axis=0)
-    return np.abs(rgb.astype(np.int16) - usual.astype(np.int16)).max(axis=2) <= 3
+    return _difference(rgb, np.median(rim, axis=0)) <= 3
+
+
+def _difference(rgb: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """[H, W] uint8: the largest difference from a colour among red, green and blue."""
+    apart = cv2.absdiff(rgb, np.append(np.round(colour), 0.0))
+    return cv2.max(cv2.max(apart[..., 0], apart[..., 1]), apart[..., 2])
 
 
 def inner_box(rgb: np.ndarray) -> Box | None:
     """What lies inside a letterbox or frame of one flat colour; None where there is no such border.
 
-    A bar is at least 1.5 % of the side, flat, and ends at a line across most of the picture: so a plain studio background is no bar.
+    A border has bars on two opposite sides or on all four, of about one thickness, each ending abruptly along nine tenths of its length:
+    so neither a plain studio background nor a gradient is a border.
     """
-    height, width = rgb.shape[:2]
-    top, bottom = _bar(rgb), _bar(rgb[::-1])
-    sideways = rgb.swapaxes(0, 1)
-    left, right = _bar(sideways), _bar(sideways[::-1])
-    if not (top or bottom or left or right) or top + bottom > 0.8 * height or left + right > 0.8 * width:
+    for first, last in ((rgb[:2], rgb[-2:]), (rgb[:, :2], rgb[:, -2:])):
+        colour = np.median(np.concatenate([first.reshape(-1, 3), last.reshape(-1, 3)]), axis=0)
+        box = _framed(_difference(rgb, colour) > 14)
+        if box:
+            return box
+    return None
+
+
+def _framed(off: np.ndarray) -> Box | None:
+    """The part of a picture that a border leaves, given where pixels differ from the border's colour [H, W]."""
+    rows, columns = np.flatnonzero(off.mean(axis=1) > 0.02), np.flatnonzero(off.mean(axis=0) > 0.02)
+    if len(rows) == 0 or len(columns) == 0:
         return None
-    return left / width, top / height, 1 - right / width, 1 - bottom / height
+    height, width = off.shape
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    across = _pair(top / height, 1 - bottom / height)
+    beside = _pair(left / width, 1 - right / width)
+    if across is None or beside is None or not (across or beside):
+        return None
+    step = 3  # px: scaling and JPEG smear the line over a few rows
+    lines = [off[min(top + step, height - 1), left:right], off[max(bottom - 1 - step, 0), left:right]] if across else []
+    lines += [off[top:bottom, min(left + step, width - 1)], off[top:bottom, max(right - 1 - step, 0)]] if beside else []
+    if min(float(line.mean()) for line in lines) < 0.9:
+        return None
+    return left / width, top / height, right / width, bottom / height
 
 
-def _bar(rgb: np.ndarray) -> int:
-    """Thickness in px of a flat bar at the top; 0 where there is none."""
-    usual = np.median(rgb[: max(2, len(rgb) // 100)].reshape(-1, 3), axis=0)
-    off = np.abs(rgb.astype(np.int16) - usual.astype(np.int16)).max(axis=2)
-    share = (off > 14).mean(axis=1)
-    inside = np.flatnonzero(share > 0.02)
-    if len(inside) == 0 or inside[0] < max(3, round(0.015 * len(rgb))) or inside[0] > 0.45 * len(rgb):
-        return 0
-    edge = share[inside[0] : inside[0] + 4].max()  # scaling and JPEG smear the line over a few rows
-    return int(inside[0]) + 1 if edge > 0.6 else 0
+def _pair(one: float, other: float) -> bool | None:
+    """True for two bars of about one thickness, False for no bars, None for anything that is no border."""
+    if max(one, other) < 0.012:
+        return False
+    is_border = min(one, other) >= 0.012 and max(one, other) <= 0.3 and max(one, other) <= 3 * min(one, other) + 0.02
+    return True if is_border else None
 
 
 def blockiness(grey: np.ndarray) -> float:
@@ -95,8 +126,8 @@ def _grid(steps: np.ndarray) -> float:
     usable = steps[: len(steps) // 8 * 8].reshape(-1, 8)
     if len(usable) < 4:
         return 0.0
-    phases = np.median(usable, axis=0)
-    return float(phases[7] / max(np.delete(phases, 7).mean(), 0.25) - 1)
+    phases = usable.mean(axis=0)
+    return float(phases[7] / max(np.delete(phases, 7).mean(), 0.15) - 1)
 
 
 @dataclass(frozen=True)
@@ -128,48 +159,26 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
-@dataclass(frozen=True)
-class Subjects:
-    """count: how many things of one kind and size stand apart on a plain background. box: where they are; None where the background is not plain."""
-
-    count: int
-    box: Box | None
+MAP_PX = 48  # side of a colour map
+CELLS = 256  # its values: 0 = greyish, else the cell of (a, b)
 
 
-def subjects(lab: np.ndarray, ground: Background) -> Subjects:
-    """Things that stand apart from a plain background. Things of other colours or much smaller are props and do not count."""
+def colour_map(lab: np.ndarray) -> np.ndarray:
+    """[48, 48] uint8: the hue of each spot as a cell of CIE (a, b), 16 units wide; 0 where there is hardly any colour."""
+    small = cv2.resize(lab, (MAP_PX, MAP_PX), interpolation=cv2.INTER_AREA)
+    cells = np.clip((small[..., 1:] + 120) // 16, 0, 15).astype(np.uint8)
+    coloured = np.linalg.norm(small[..., 1:], axis=2) > 18
+    return np.where(coloured, cells[..., 0] * 16 + cells[..., 1], 0).astype(np.uint8)
+
+
+def subject_box(lab: np.ndarray, ground: Background) -> Box | None:
+    """Where something stands apart from a plain background; None where the background is not plain, or nothing does."""
     if ground.plain < 0.7:
-        return Subjects(1, None)
+        return None
     distance = np.linalg.norm(lab - np.array(ground.colour, np.float32), axis=2)
-    mask = cv2.morphologyEx((distance > 18).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    large = [index + 1 for index in np.flatnonzero(areas >= 0.02 * mask.size)]
-    if not large:
-        return Subjects(1, None)
-    first = max(large, key=lambda index: stats[index, cv2.CC_STAT_AREA])
-    alike = [index for index in large if _is_alike(lab, labels, stats, first, index)]
-    return Subjects(len(alike), _box_around([stats[index] for index in large], mask.shape))
-
-
-def _is_alike(lab: np.ndarray, labels: np.ndarray, stats: np.ndarray, first: int, other: int) -> bool:
-    """True if two things are of one size (within 2.5 times) and share their colours (histograms overlap by 60 %)."""
-    if stats[other, cv2.CC_STAT_AREA] * 2.5 < stats[first, cv2.CC_STAT_AREA]:
-        return False
-    one, two = (_colours(lab[labels == index]) for index in (first, other))
-    return float(np.minimum(one, two).sum()) > 0.6
-
-
-def _colours(lab: np.ndarray) -> np.ndarray:
-    """Share of pixels per coarse cell of Lab; sums to 1."""
-    cells = np.clip((lab - (0, -100, -100)) / (20, 25, 25), 0, (4, 7, 7)).astype(np.int32)
-    counts = np.bincount(cells[:, 0] * 64 + cells[:, 1] * 8 + cells[:, 2], minlength=320)
-    return counts / max(counts.sum(), 1)
-
-
-def _box_around(stats: list[np.ndarray], shape: tuple[int, ...]) -> Box:
-    left, top = (min(int(row[index]) for row in stats) for index in (cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP))
-    right = max(int(row[cv2.CC_STAT_LEFT] + row[cv2.CC_STAT_WIDTH]) for row in stats)
-    bottom = max(int(row[cv2.CC_STAT_TOP] + row[cv2.CC_STAT_HEIGHT]) for row in stats)
-    return left / shape[1], top / shape[0], right / shape[1], bottom / shape[0]
+    mask = cv2.morphologyEx((distance > 18).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    rows, columns = np.flatnonzero(mask.mean(axis=1) > 0.01), np.flatnonzero(mask.mean(axis=0) > 0.01)
+    if len(rows) == 0 or len(columns) == 0:
+        return None
+    height, width = mask.shape
+    return float(columns[0] / width), float(rows[0] / height), float((columns[-1] + 1) / width), float((rows[-1] + 1) / height)

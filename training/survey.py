@@ -51,7 +51,9 @@ def _measured_chunks(items: Sequence[Item], kept: LookCache, failures: Failures)
         encoder.start()
         for start in range(0, len(items), _CHUNK):
             measured: list[tuple[Look, np.ndarray]] = []
-            for item, result in zip(items[start : start + _CHUNK], threads.map(lambda item: _measured(item, kept), items[start : start + _CHUNK]), strict=True):
+            for item, result in zip(
+                items[start : start + _CHUNK], threads.map(lambda item: _measured(item, kept), items[start : start + _CHUNK]), strict=True
+            ):
                 if isinstance(result, DatasetError):
                     failures[look_id(item)] = result
                 else:

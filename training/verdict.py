@@ -64,7 +64,7 @@ def score_run(
     scene = yield from _set_up(run, base, dataset, how=how, encoders=tuple(encoders or default_encoders()), checkpoints=len(checkpoints))
     curve = health.curve_of(list(run.events()))
     judged = {}
-    for step, path in checkpoints.items():
+    for step, path in _worth_drawing(checkpoints, base).items():
         judged[step, 1.0] = yield from _score(scene, step, path, strength=1.0, is_finalist=False)
     first = decision.decide(decision.with_curve([score for score, _ in judged.values()], curve), curve)
     finalists = _finalists(decision.with_curve([score for score, _ in judged.values()], curve), curve, count=how.finalists)
@@ -188,6 +188,15 @@ def _finalists(scores: Sequence[Score], curve: health.Curve, *, count: int) -> l
     primary = decision.primary_scores(scores)
     worth = decision.smoothed(np.array([decision.utility(score, curve) for score in primary]))
     return [primary[index].step for index in np.argsort(-worth, kind="stable")[:count]]
+
+
+def _worth_drawing(checkpoints: dict[int, Path], base: Base) -> dict[int, Path]:
+    """All checkpoints; only the last one where none has an effect: their pictures would all be the base's."""
+    from pipelines.adapter import effect_size, load_adapter
+
+    last = max(checkpoints)
+    is_dead = effect_size(base, load_adapter(checkpoints[last])) < decision.LIMITS.dead_effect
+    return {last: checkpoints[last]} if is_dead else checkpoints
 
 
 def _score(scene: _Scene, step: int, path: Path, *, strength: float, is_finalist: bool) -> Generator[Event, None, tuple[Score, list[Nearest]]]:

@@ -6,7 +6,7 @@
 
   function job(view) {
     const job = view?.job;
-    if (!job) return html`<span class="frame-job" style="visibility:hidden"></span>`;
+    if (!job) return "";
     const kind = t("job." + job.kind);
     const says = job.waiting ? t("job.waiting", { kind }) : job.kind === "train" ? t("job.training", { percent: job.percent }) + (job.left ? " · " + t("left", { time: duration(job.left) }) : "") : kind;
     return html`<button type="button" class="frame-job num ${job.waiting ? "waiting" : ""}" data-do="to_job" aria-label="${says}, ${job.name}"><span class="dot"></span><span class="ellipsis">${says}</span></button>`;
@@ -26,7 +26,7 @@
         <details class="frame-menu"><summary aria-label="${t("frame.switch")}"><span>${view?.project?.name || t("frame.none")}</span>${icon("chevron")}</summary>
           <div class="frame-list">${(view?.projects || []).map((project) => html`<button type="button" data-key="${project.id}" data-do="open" data-id="${project.id}">${project.id === place.project ? icon("check") : html`<span style="width:16px"></span>`}<span>${project.name}</span></button>`)}
             <button type="button" data-key="-all" data-do="home">${icon("plus")}<span>${t("frame.all")}</span></button></div></details>
-        ${job(view)}
+        <span style="flex:1"></span>${job(view)}
         <button type="button" class="bare" data-do="dark" aria-label="${t("frame.dark")}" title="${t("frame.dark")}">${icon("moon")}</button>
       </header>
       <div class="frame-lost" role="alert">${t("frame.lost")}</div>

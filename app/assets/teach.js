@@ -12,7 +12,7 @@
   const raw = (text) => Object.assign(html``, { text });
 
   const tile = (view, intent) => html`<label class="tile" data-key="${intent}"><input type="radio" name="intent" value="${intent}" data-onchange="answer"${flag("checked", view.intent === intent)}>${raw(art[intent])}<b>${t("intent." + intent)}</b></label>`;
-  const dialTile = (view, dial) => html`<label class="tile plain" data-key="${dial.id}"><input type="radio" name="dial" value="${dial.id}" data-onchange="answer"${flag("checked", view.dial === dial.id)}><b>${t("dial." + dial.id)}</b><small class="num">${t("about", { time: duration(dial.seconds) })}</small></label>`;
+  const dialTile = (view, dial) => html`<label class="tile plain" data-key="${dial.id}"><input type="radio" name="dial" value="${dial.id}" data-onchange="answer"${flag("checked", view.dial === dial.id)}><b>${t("dial." + dial.id)}</b><small class="num">${dial.seconds ? duration(dial.seconds) : " "}</small></label>`;
 
   function questions(part, view) {
     const known = view.bases.some((base) => base.id === view.base);

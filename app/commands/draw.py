@@ -29,12 +29,13 @@ def preview(
     loaded, strengths, taught = load_with_adapters(adapters, base=base)
     if not settings.prompt:
         settings = settings.model_copy(update={"prompt": next((adapter.card.trigger_phrase for adapter in taught.values()), "") or "a picture"})
-    files = []
+    cards = {name: adapter.card for name, adapter in taught.items()}
+    files: list[Path] = []
     pairs = generation.compare(loaded, settings, strengths=strengths) if compare and taught else ((None, drawn) for drawn in generation.generate(loaded, settings))
     for plain, drawn in pairs:
         for kind, picture in (("base", plain), ("adapter" if taught else "base", drawn)):
             if picture is not None:
-                files.append(save_picture(picture, out / f"{picture.seed:06d}-{kind}.png", base=loaded, adapters=taught))
+                files.append(save_picture(picture, out / f"{picture.seed:06d}-{kind}.png", base=Path(loaded.source).name, cards=cards))
                 if not as_json:
                     say(f"{files[-1]}")
     if as_json:
@@ -107,6 +108,7 @@ def board(
     from app.terminal import EventPrinter
     from pipelines.adapter import load_adapter
     from pipelines.board import draw_board
+    from pipelines.errors import RunError
     from pipelines.families.base import load_base
     from training.checkpoint import checkpoint_folders
     from training.execute import best_device
@@ -116,11 +118,16 @@ def board(
     folders = checkpoint_folders(run.path)
     stride = max(1, len(folders) // checkpoints)
     chosen = folders[::-1][::stride][:checkpoints][::-1]
-    adapters = {int(folder.name): load_adapter(folder / "adapter.safetensors") for folder in chosen}
+    adapters = {int(folder.name): folder / "adapter.safetensors" for folder in chosen}
+    if not adapters:
+        raise RunError(f"{run.path.name} has no checkpoint yet.", fix="Train it first, or wait for the first checkpoint.")
     base = load_base(run.job.settings["base"], device=best_device())
-    prompts = prompt or run.job.settings["loop"]["preview_prompts"] or [next(iter(adapters.values())).card.trigger_phrase]
+    prompts = prompt or run.job.settings["loop"]["preview_prompts"] or [load_adapter(next(iter(adapters.values()))).card.trigger_phrase]
+    folder = run.path / "board"
     with EventPrinter(as_json=as_json) as printer:
-        for event in draw_board(base, adapters, strengths=strength or [0.7, 1.0], prompts=prompts, seeds=seed or [0], folder=run.path / "board"):
+        for event in draw_board(
+            base, adapters, DrawSettings(), strengths=strength or [0.7, 1.0], prompts=prompts, seeds=seed or [0], folder=folder, title=run.job.name
+        ):
             printer(event)
     if not as_json:
-        say(f"Board: {run.path / 'board' / 'index.html'}")
+        say(f"Board: {folder / 'board.html'}")

@@ -38,20 +38,15 @@ def look(ask: Ask) -> dict[str, Any]:
     found, chosen = results(project, runs), chosen_result(project, runs)
     about = project.about
     if chosen:
-        _keep_warm(ask.workspace, str(chosen.run.job.settings.get("base", "starter")))
+        _keep_warm(ask.workspace, chosen.base)
     return {
-        "name": about.name, "intent": about.intent, "phrase": _phrase(chosen) if chosen else "", "contexts": list(CONTEXTS[about.intent]),
+        "name": about.name, "intent": about.intent, "phrase": chosen.card.trigger_phrase if chosen else "", "contexts": list(CONTEXTS[about.intent]),
         "results": [{"run": result.run.path.name, "made_at": result.run.job.made_at, "steps": result.steps} for result in found],
         "chosen": {"run": chosen.run.path.name, "step": chosen.step, "strength": chosen.strength, "pick": (chosen.verdict.get("pick") or {}).get("step"), "prompts": _prompts(chosen)} if chosen else None,
         "shapes": [{"id": name, "width": width, "height": height} for name, (width, height) in _sizes(project).items()],
         "film": [frame for run in runs if run.job.kind == "preview" for frame in _frames(ask.workspace, project, run)][:FILM_LENGTH],
         "board": _board(ask.workspace, chosen, runs) if chosen else None, "starred": list(about.starred), "busy": _busy(ask.workspace),
     }  # fmt: skip
-
-
-def _phrase(result: Result) -> str:
-    subject = result.run.job.settings.get("subject", {})
-    return " ".join(part for part in (subject.get("trigger", ""), subject.get("noun", "")) if part)
 
 
 def _prompts(result: Result) -> list[str]:
@@ -136,7 +131,7 @@ def draw_preview(workspace: Workspace, project: Project, result: Result, *, prom
     id = jobs.new_id("preview")
     weights = os.path.relpath(adapter_at(result.run, step), project.runs / id)
     settings = {
-        "base": result.run.job.settings.get("base", "starter"), "draw": draw.model_dump(), "adapters": [{"path": weights, "strength": round(strength, 2)}],
+        "base": result.base, "draw": draw.model_dump(), "adapters": [{"path": weights, "strength": round(strength, 2)}],
         "step": step, "taught": result.run.path.name,
     }  # fmt: skip
     return jobs.start(workspace, project, Job(kind="preview", name=project.about.name, settings=settings), id=id)
@@ -155,7 +150,7 @@ def _choose(ask: Ask) -> None:
     project = ask.project
     result = _result(ask, project)
     step = int(ask.number("step", result.step, least=0))
-    if step not in result.steps:
+    if result.steps and step not in result.steps:
         raise ConfigError(f"There is no checkpoint {step}.", fix="Choose one from the list.")
     project.changed(chosen_run=result.run.path.name, chosen_step=step, chosen_strength=round(ask.number("strength", result.strength, least=0, most=3), 2))
 
@@ -172,8 +167,8 @@ def _lay_board(ask: Ask) -> Reply:
     result = _result(ask, project)
     prompts = [prompt for prompt in (ask.text("prompt").strip(), *_prompts(result)) if prompt][:2]
     settings = {
-        "base": result.run.job.settings.get("base", "starter"), "run": f"../{result.run.path.name}", "taught": result.run.path.name, "steps": _spread(result.steps, BOARD_STEPS, keep=result.step),
-        "strengths": list(BOARD_STRENGTHS), "prompts": list(dict.fromkeys(prompts)), "seeds": [0],
+        "base": result.base, "run": f"../{result.run.path.name}", "taught": result.run.path.name, "steps": _spread(result.steps, BOARD_STEPS, keep=result.step),
+        "strengths": list(BOARD_STRENGTHS), "prompts": list(dict.fromkeys(prompts)), "seeds": [0], "draw": DrawSettings(speed="fast").model_dump(),
     }  # fmt: skip
     jobs.start(ask.workspace, project, Job(kind="board", name=project.about.name, settings=settings))
     return Reply(note=words("compare.board.started"))

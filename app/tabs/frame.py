@@ -39,10 +39,10 @@ def _steps(workspace: Workspace, project: Project) -> dict[str, dict[str, Any]]:
     report = read_report(project)
     runs = project.all_runs()
     result = chosen_result(project, runs)
-    score = f" · {words('rail.score', score=report['score'])}" if report else ""
+    says = words("rail.scored", n=pictures, score=report["score"]) if report and report["score"] is not None else counted("rail.pictures", pictures)
     exported = project.exports.is_dir() and any(project.exports.glob("*.zip"))
     return {
-        "pictures": {"says": counted("rail.pictures", pictures) + score if pictures else words("rail.empty"), "done": pictures >= 1},
+        "pictures": {"says": says if pictures else words("rail.empty"), "done": pictures >= 1},
         "teach": {"says": _teach_says(runs), "done": result is not None},
         "compare": {"says": words("rail.ready") if result else "", "done": False},
         "handover": {"says": words("rail.handed") if exported else "", "done": exported},
@@ -64,9 +64,9 @@ def _job(workspace: Workspace) -> dict[str, Any] | None:
     progress = read_progress(run.records()[0], "queued" if is_waiting else "running", now=time.time())
     project = run.path.parent.parent.name
     return {
-        "kind": run.job.kind, "project": project, "name": run.job.name, "waiting": is_waiting,
+        "kind": "judge" if progress.is_closing else run.job.kind, "project": project, "name": run.job.name, "waiting": is_waiting,
         "percent": round(progress.percent), "left": None if progress.seconds_left is None else round(progress.seconds_left),
-        "step": {"train": "teach", "export": "handover"}.get(run.job.kind, "compare"),
+        "step": {"train": "teach", "judge": "teach", "export": "handover"}.get(run.job.kind, "compare"),
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from app.results import chosen_result
 from app.shelf import make_thumbs, read_shelf, thumb_path
 from app.strings import counted, words
 
-MOSAIC = 5
+MOSAIC = 6
 
 
 def look(ask: Ask) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from app.doctor import ask_report, read_report, report_signature, running_progre
 from app.intake import Intake, Upload, take_in
 from app.projects import Project, Workspace
 from app.shelf import LARGE_PX, apply_edits, make_thumb, make_thumbs, read_actions, read_shelf, set_caption, thumb_path, undo_last
-from app.strings import badge, counted, words
+from app.strings import counted, words
 from pipelines.errors import ConfigError
 from training import captions
 from training.dataset import Item
-from training.edits import Caption, Crop, Edit, Focus, HoldOut, LeaveOut, Rotate, from_record
+from training.edits import Caption, Crop, Dismiss, Edit, Focus, HoldOut, LeaveOut, Rotate, from_record
 
+TONES = {"serious": "bad", "warning": "warn", "hint": ""}
 BULK = {
     "replace": lambda texts, first, second: captions.replaced(texts, first, second),
     "prefix": lambda texts, first, second: captions.prefixed(texts, first),
@@ -61,9 +62,9 @@ def _badges(report: dict[str, Any] | None) -> dict[str, list[dict[str, str]]]:
     """Key -> what the doctor found there, in a word or two."""
     found: dict[str, list[dict[str, str]]] = {}
     for problem in (report or {}).get("problems", []):
-        if len(problem["keys"]) <= 200:
-            for key in problem["keys"]:
-                found.setdefault(key, []).append({"code": problem["code"], "says": badge(problem["code"]), "tone": "bad" if problem["severity"] == "error" else "warn"})
+        for key, says in zip(problem["keys"], problem["words"], strict=True):
+            if says:
+                found.setdefault(key, []).append({"code": problem["code"], "says": says, "tone": TONES[problem["severity"]]})
     return found
 
 
@@ -71,10 +72,10 @@ def _report(report: dict[str, Any] | None, known: dict[str, Item]) -> dict[str, 
     if report is None or report["score"] is None:
         return None
     problems = [
-        {"index": index, "code": problem["code"], "says": badge(problem["code"]), "sentence": problem["sentence"], "cost": round(problem["cost"], 1), "keys": [key for key in problem["keys"] if key in known], "can_fix": bool(problem["fixes"])}
+        {"index": index, "code": problem["code"], "sentence": problem["sentence"], "cost": problem["cost"], "points": round(problem["points"], 1), "tone": TONES[problem["severity"]], "keys": [key for key in problem["keys"] if key in known], "fixes": len(problem["fixes"])}
         for index, problem in enumerate(report["problems"])
     ]  # fmt: skip
-    return {"score": report["score"], "top": [problems[index] for index in report["top"]], "problems": problems}
+    return {"score": report["score"], "summary": report["summary"], "top": [problems[index] for index in report["top"]], "problems": problems}
 
 
 def _add(ask: Ask) -> Reply:
@@ -172,6 +173,16 @@ def _fix(ask: Ask) -> Reply:
     return Reply(note=counted("pictures.fixed", count), undo={"do": "undo"})
 
 
+def _dismiss(ask: Ask) -> Reply:
+    """The finding is no fault here: it is not reported again."""
+    report = read_report(ask.project)
+    problem = next((problem for problem in (report or {}).get("problems", []) if problem["code"] == ask.text("code")), None)
+    if problem is None:
+        raise ConfigError("The doctor does not say that any more.", fix="Reload the page.")
+    apply_edits(ask.project, [Dismiss(problem["code"], tuple(problem["keys"]) or ("",))], label="dismiss")
+    return Reply(note=words("pictures.dismissed"), undo={"do": "undo"})
+
+
 def _undo(ask: Ask) -> Reply:
     label = undo_last(ask.project)
     return Reply(note=words("pictures.undone", what=words(f"action.{label}")) if label else words("pictures.nothing_to_undo"))
@@ -203,5 +214,5 @@ def _known(project: Project, keys: list[str]) -> list[Item]:
 
 ACTIONS: dict[str, Act] = {
     "add": _add, "caption": _caption, "bulk": _bulk, "leave_out": _leave_out, "take_back": _take_back, "hold_out": _hold_out, "rotate": _rotate,
-    "focus": _focus, "crop": _crop, "fix": _fix, "undo": _undo, "thumbs": _thumbs, "large": _large,
+    "focus": _focus, "crop": _crop, "fix": _fix, "dismiss": _dismiss, "undo": _undo, "thumbs": _thumbs, "large": _large,
 }  # fmt: skip

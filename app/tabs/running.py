@@ -32,7 +32,7 @@ def view_run(workspace: Workspace, run: Run) -> dict[str, Any]:
         "curve": progress.curve, "held_out": progress.held_out, "base_loss": progress.base_loss, "saved": progress.saved_steps, "strip": _strip(run, progress),
         "advice": [{"code": code, "message": message, "fix": fix} for code, message, fix in _unique(progress.advice)], "error": progress.error,
         "log": _tail(run.path / "log.txt"), "verdict": verdict or None, "turn": _turn(workspace, run), "stopping": run.is_asked_to_stop() and state == "running",
-        "judging": progress.is_closing and run.is_alive(),
+        "judging": progress.is_closing,
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from app import jobs
@@ -14,7 +15,7 @@ from app.answers import Act, Ask, Reply
 from app.drawer import as_paths, drawer_groups, typed_value
 from app.projects import Project
 from app.shelf import read_shelf
-from app.strings import words
+from app.strings import EN, words
 from app.tabs.running import state_of, trainings, view_run
 from pipelines.errors import BrandprintError, ConfigError
 from pipelines.families.hub import KNOWN
@@ -26,8 +27,9 @@ from training.runs import Job, Run
 
 DIALS = ("quick", "balanced", "thorough")
 ANSWERS = ("intent", "trigger", "noun", "base", "dial")
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
 BUSY = ("queued", "running")
+TOLD = ("loop.steps", "adapter.rank", "pictures.resolution_px", "pictures.flip", "pictures.held_out", "loop.checkpoints")
 
 
 def look(ask: Ask) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def _plan_view(project: Project, dataset: Dataset) -> dict[str, Any]:
         "problem": None,
         "dials": [{"id": dial, "seconds": round(plans[dial].forecast.seconds)} for dial in DIALS],
         "plan": {
-            "says": plan.words, "lines": [{"name": line.name, "says": words(f"plan.{line.name}", **_said(line.value)) if _is_told(line.name) else "", "reason": line.reason, "changed": line.changed} for line in plan.lines if _is_told(line.name)],
+            "says": plan.words, "lines": _told_lines(plan),
             "warnings": [{"code": advice.code, "message": advice.message, "fix": advice.fix} for advice in plan.warnings],
             "refusal": {"message": plan.refusal.message, "fix": plan.refusal.fix} if plan.refusal else None,
             "seconds": round(forecast.seconds), "memory": forecast.memory_bytes, "device_memory": forecast.device_memory_bytes, "disk": forecast.disk_bytes, "fits": forecast.fits,
@@ -70,8 +72,12 @@ def _plan_view(project: Project, dataset: Dataset) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _is_told(name: str) -> bool:
-    return name in ("loop.steps", "adapter.rank", "pictures.resolution_px", "pictures.flip", "pictures.held_out", "adapter.text_encoder", "loop.checkpoints")
+def _told_lines(plan: Plan) -> list[dict[str, Any]]:
+    """The lines that everybody should read, in plain words; all of them stand in the drawer."""
+    by_name = {line.name: line for line in plan.lines}
+    told = [by_name[name] for name in TOLD if name in by_name]
+    told += [line for line in plan.lines if line.changed and line.name not in TOLD and f"plan.{line.name}" in EN]
+    return [{"name": line.name, "says": words(f"plan.{line.name}", **_said(line.value)), "reason": line.reason, "changed": line.changed} for line in told]
 
 
 def _said(value: Any) -> dict[str, Any]:
@@ -103,7 +109,8 @@ def _answer(ask: Ask) -> None:
     name, value = ask.text("name"), ask.text("value")
     if name not in ANSWERS:
         raise ConfigError(f"There is no question {name[:40]!r}.", fix="Reload the page.")
-    if name == "base" and value not in ("starter", *(base.id for base in KNOWN)) and not HUB_ID.fullmatch(value):
+    # a folder of the server must not pass for a hub id
+    if name == "base" and value not in ("starter", *(base.id for base in KNOWN)) and (not HUB_ID.fullmatch(value) or Path(value).exists()):
         raise ConfigError(f"{value[:60]!r} is not the name of a base.", fix="Choose one from the list, or type a hub id such as owner/name.")
     ask.project.changed(**{name: " ".join(value.split())[:80] if name in ("trigger", "noun") else value})
 

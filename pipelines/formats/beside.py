@@ -58,7 +58,9 @@ def install_notes(card: Card, name: str, *, family: str, kinds: Sequence[str]) -
     if "diffusers" in kinds:
         parts += [_diffusers_notes(card.recommended_strength)]
     if "merged" in kinds:
-        parts += ["merged/ - a whole model in diffusers' layout with the LoRA in its weights.\n  Python: DiffusionPipeline.from_pretrained(\"merged\")"]
+        parts += [
+            'merged/ - a whole model in diffusers\' layout with the LoRA in its weights.\n  Python: DiffusionPipeline.from_pretrained("merged")'
+        ]
     parts += [f"{label}: {value}" for label, value in (("Licence", card.licence), ("Rights", card.rights), ("Made", card.made_at)) if value]
     parts += [f"Note: {warning}" for warning in card.warnings]
     return "\n\n".join(part for part in parts if part) + "\n"

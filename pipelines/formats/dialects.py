@@ -13,7 +13,9 @@ from pipelines.errors import AdapterError, BrandprintError
 from pipelines.families.base import FamilyName
 from pipelines.formats.source import Source, read_json
 
-FACTOR = re.compile(r"^(?P<stem>.+?)(?:\.lora_|_lora\.|\.lora\.|\.lora_linear_layer\.)(?P<part>down|up|mid|A|B)(?:\.(?!bias)[\w-]+)?(?:\.weight)?$")
+FACTOR = re.compile(
+    r"^(?P<stem>.+?)(?:\.lora_|_lora\.|\.lora\.|\.lora_linear_layer\.)(?P<part>down|up|mid|A|B)(?:\.(?!bias)[\w-]+)?(?:\.weight)?$"
+)
 NUMBER = re.compile(r"^(?P<stem>.+)\.(?P<part>alpha|scale)$")
 PART_NAMES = {"A": "down", "B": "up"}
 BUNDLED = "bundle_emb."  # textual inversions that some tools pack into a LoRA file
@@ -33,7 +35,9 @@ OTHER_KINDS = (
     (re.compile(r"\.on_input$|\.ia3_"), "IA3", "it rescales activations instead of adding to weights"),
     (re.compile(r"^unet:\d+:(up|down)"), "LoRA files of 2022", "they name layers by position only, which differs between programs"),
 )
-OTHER_ARCHITECTURES = re.compile(r"^(transformer\.|lora_transformer_|.*(double_blocks|single_blocks|joint_blocks|single_transformer_blocks))")
+OTHER_ARCHITECTURES = re.compile(
+    r"^(transformer\.|lora_transformer_|.*(double_blocks|single_blocks|joint_blocks|single_transformer_blocks))"
+)
 
 
 def parse_key(key: str) -> tuple[str, str] | None:
@@ -55,7 +59,9 @@ def refuse_other_kinds(sources: Sequence[Source]) -> None:
         if (source.config or {}).get("use_dora"):
             raise _refused(source, "DoRA", "it also rescales the base's weights, and tools disagree on how")
     if any(OTHER_ARCHITECTURES.match(key) for key in keys):
-        raise AdapterError(f"{sources[0].path.name} is made for a transformer model such as FLUX or SD 3.", fix="Use a LoRA for SD 1.x, SD 2.x or SDXL.")
+        raise AdapterError(
+            f"{sources[0].path.name} is made for a transformer model such as FLUX or SD 3.", fix="Use a LoRA for SD 1.x, SD 2.x or SDXL."
+        )
 
 
 def dialect_of(sources: Sequence[Source]) -> str:
@@ -105,7 +111,9 @@ def _versions_said(source: Source) -> Iterable[str]:
             card = read_json(source.metadata[HEADER], where=source.path.name).get("card")
         except BrandprintError:  # a damaged header tells nothing here; loading the file says so
             card = None
-        said.append({"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl"}.get(str(card.get("base_family")), "") if isinstance(card, dict) else "")
+        said.append(
+            {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl"}.get(str(card.get("base_family")), "") if isinstance(card, dict) else ""
+        )
     return [text for text in said if text]
 
 
@@ -115,5 +123,6 @@ def _any_starts(keys: Iterable[str], prefixes: tuple[str, ...]) -> bool:
 
 def _refused(source: Source, kind: str, reason: str) -> AdapterError:
     return AdapterError(
-        f"{source.path.name} holds {kind}, which cannot be imported: {reason}.", fix="Use a plain LoRA, or a whole model with this one merged into it as the base."
+        f"{source.path.name} holds {kind}, which cannot be imported: {reason}.",
+        fix="Use a plain LoRA, or a whole model with this one merged into it as the base.",
     )

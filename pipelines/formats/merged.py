@@ -30,7 +30,9 @@ def write_merged(base: Base, adapter: Adapter, folder: Path, *, strength: float 
     dtype = base.dtype if precision is None else dtype_of(precision)
     strange = {share.component for share in factors(adapter)} - set(components(base))
     if strange:
-        raise AdapterError(f"The adapter teaches a {min(strange)}, which this {base.family} base does not have.", fix="Choose the base it was made for.")
+        raise AdapterError(
+            f"The adapter teaches a {min(strange)}, which this {base.family} base does not have.", fix="Choose the base it was made for."
+        )
     with set_aside(base), ExitStack() as swaps:
         for component, module in components(base).items():
             swaps.enter_context(_weights(module, merged_weights(base, adapter, component, strength=strength, dtype=dtype), dtype))
@@ -48,7 +50,9 @@ def merged_weights(base: Base, adapter: Adapter, component: str, *, strength: fl
         path, weight = weight_of(components(base)[component], share)
         merged[f"{path}.weight"] = merged_weight(weight, share, strength=strength).to(dtype)
         if not torch.isfinite(merged[f"{path}.weight"]).all():
-            raise ExportError(f"{component}.{path} is not finite after merging in {dtype}.", fix="Merge at a lower strength, or in bf16 or fp32.")
+            raise ExportError(
+                f"{component}.{path} is not finite after merging in {dtype}.", fix="Merge at a lower strength, or in bf16 or fp32."
+            )
     return merged
 
 

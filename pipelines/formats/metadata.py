@@ -99,7 +99,11 @@ def caption_statistics(captions: Sequence[str], *, folder: str) -> dict[str, str
 def hash_fields(packed: bytes, ss_fields: Mapping[str, str]) -> dict[str, str]:
     """By these, Civitai and the web interfaces match pictures to a file. packed: the tensors as a file without metadata."""
     digest = tensor_hash(packed)
-    return {"sshs_model_hash": digest, "sshs_legacy_hash": legacy_hash(with_metadata(packed, ss_fields)), "modelspec.hash_sha256": f"0x{digest}"}
+    return {
+        "sshs_model_hash": digest,
+        "sshs_legacy_hash": legacy_hash(with_metadata(packed, ss_fields)),
+        "modelspec.hash_sha256": f"0x{digest}",
+    }
 
 
 def without_path(text: str) -> str:

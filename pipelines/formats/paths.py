@@ -61,7 +61,9 @@ def original_path(path: str, layout: Layout) -> str:
         case "up_blocks", [number, "upsamplers", "0", "conv"]:
             place = 2 if int(number) in layout.attention_up_blocks else 1
             return f"output_blocks.{int(number) * layout.slots + layout.layers_per_block}.{place}.conv"
-    raise ExportError(f"unet.{path} has no name in the original layout.", fix="Teach attention, attention+ff or all: every tool knows those layers.")
+    raise ExportError(
+        f"unet.{path} has no name in the original layout.", fix="Teach attention, attention+ff or all: every tool knows those layers."
+    )
 
 
 def flat(path: str) -> str:
@@ -85,4 +87,7 @@ def _inside(kind: str, inner: list[str]) -> str:
         return ".".join(["1", *inner])
     if len(inner) == 1 and inner[0] in RESNET:
         return f"0.{RESNET[inner[0]]}"
-    raise ExportError(f"{'.'.join(inner)} of a residual block has no name in the original layout.", fix="Only its convolutions and its time projection do.")
+    raise ExportError(
+        f"{'.'.join(inner)} of a residual block has no name in the original layout.",
+        fix="Only its convolutions and its time projection do.",
+    )

@@ -83,7 +83,9 @@ def _import_own(source: Source, base: Base) -> Imported:
     for share in shares:
         shape = (share.up.shape[0], *share.down.shape[1:])
         if not any(layer.shape == shape for layer in names.find(share.path, share.component)):
-            raise AdapterError(f"{source.path.name}: {share.component}.{share.path} does not fit this base.", fix="Choose the base it was made for.")
+            raise AdapterError(
+                f"{source.path.name}: {share.component}.{share.path} does not fit this base.", fix="Choose the base it was made for."
+            )
         _check_numbers(source.path, f"{share.component}.{share.path}", (share.down, share.up))
     return Imported(adapter, "brandprint", len(shares))
 
@@ -97,7 +99,9 @@ def _check_family(sources: tuple[Source, ...], base: Base) -> None:
         made_for = FAMILY[family] if family and (width is None or width in WIDTHS) else f"text {width} wide"
         raise AdapterError(
             f"{sources[0].path.name} is made for {made_for}; this base is {FAMILY[base.family]}, its text {own_width} wide.",
-            fix=f"Choose a base of the {FAMILY[family]} family." if family and family != base.family else "Choose the base it was made for.",
+            fix=f"Choose a base of the {FAMILY[family]} family."
+            if family and family != base.family
+            else "Choose the base it was made for.",
         )
 
 
@@ -128,7 +132,8 @@ def _take_module(path: Path, stem: str, parts: Mapping[str, Tensor], layers: tup
     fitted = next(((layer, *pair) for layer in layers if (pair := _shaped(down, up, layer)) is not None), None)
     if fitted is None:
         raise AdapterError(
-            f"{path.name}: {stem} has shapes {tuple(down.shape)} and {tuple(up.shape)}, the layer {layers[0].shape}.", fix="Choose the base it was made for."
+            f"{path.name}: {stem} has shapes {tuple(down.shape)} and {tuple(up.shape)}, the layer {layers[0].shape}.",
+            fix="Choose the base it was made for.",
         )
     layer, down, up = fitted
     scale = _scale(parts, scales.of(layer.component, layer.path, rank), rank)
@@ -136,7 +141,10 @@ def _take_module(path: Path, stem: str, parts: Mapping[str, Tensor], layers: tup
     name = f"{layer.component}.{layer.path}"
     if f"{name}.lora_A.weight" in taken.tensors:
         raise AdapterError(f"{path.name} teaches {name} twice, under two names.", fix="Keep one of the spellings.")
-    taken.tensors |= {f"{name}.lora_A.weight": down.contiguous(), f"{name}.lora_B.weight": (up * (1.0 if scale is None else scale)).contiguous()}
+    taken.tensors |= {
+        f"{name}.lora_A.weight": down.contiguous(),
+        f"{name}.lora_B.weight": (up * (1.0 if scale is None else scale)).contiguous(),
+    }
     taken.ranks.append(rank)
 
 
@@ -177,10 +185,16 @@ def _check_numbers(path: Path, stem: str, tensors: object) -> None:
 
 def _check_complete(path: Path, taken: _Taken, *, allow_partial: bool) -> None:
     if not taken.ranks:
-        raise AdapterError(f"{path.name} holds no LoRA weights for this base.", fix="Check that it is a LoRA for SD 1.x, SD 2.x or SDXL, and choose its base.")
+        raise AdapterError(
+            f"{path.name} holds no LoRA weights for this base.",
+            fix="Check that it is a LoRA for SD 1.x, SD 2.x or SDXL, and choose its base.",
+        )
     if taken.unmatched and not allow_partial:
         shown = ", ".join(taken.unmatched[:SHOWN_KEYS]) + (", ..." if len(taken.unmatched) > SHOWN_KEYS else "")
-        raise AdapterError(f"{path.name}: {len(taken.unmatched)} keys find no place in this base: {shown}.", fix="Choose its base, or allow a partial import.")
+        raise AdapterError(
+            f"{path.name}: {len(taken.unmatched)} keys find no place in this base: {shown}.",
+            fix="Choose its base, or allow a partial import.",
+        )
 
 
 def _settings(taken: _Taken) -> AdapterSettings:
@@ -189,7 +203,9 @@ def _settings(taken: _Taken) -> AdapterSettings:
     wide = any(re.search(r"conv|time_emb|embedding", path) for path in paths)
     forward = any(re.search(r"\.(ff|proj_in|proj_out)\b", path) for path in paths)
     text = any(key.startswith("text_encoder") for key in taken.tensors)
-    return AdapterSettings(rank=min(max(taken.ranks), LARGEST_RANK), targets="all" if wide else "attention+ff" if forward else "attention", text_encoder=text)
+    return AdapterSettings(
+        rank=min(max(taken.ranks), LARGEST_RANK), targets="all" if wide else "attention+ff" if forward else "attention", text_encoder=text
+    )
 
 
 def _card(path: Path, metadata: Mapping[str, str], base: Base) -> Card:

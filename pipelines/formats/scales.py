@@ -55,7 +55,10 @@ def _lookup(patterns: object, path: str, usual: Any) -> Any:
         raise AdapterError("The file's alpha_pattern is no table.", fix="Download or copy it again.")
     for pattern, value in patterns.items():
         if not PLAIN.match(str(pattern)):
-            raise AdapterError(f'The file sets alpha by the pattern "{str(pattern)[:80]}".', fix="Only plain layer names are read; save it without patterns.")
+            raise AdapterError(
+                f'The file sets alpha by the pattern "{str(pattern)[:80]}".',
+                fix="Only plain layer names are read; save it without patterns.",
+            )
         wanted = without_level(str(pattern).removeprefix("^"))
         if without_level(path) == wanted or path.endswith(f".{wanted}"):
             return value

@@ -38,7 +38,7 @@ class Source:
         """All tensors by key, on the CPU."""
         try:
             with safe_open(self.path, framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is no dict and does not iterate
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise unreadable(self.path, error) from error
 
@@ -80,7 +80,9 @@ def _open_part(folder: Path, component: str) -> Source:
         pickles = [entry.name for entry in sorted(folder.iterdir()) if entry.suffix in PICKLES]
         if pickles:
             _refuse_pickle(folder / pickles[0])
-        raise AdapterError(f"{folder.name} holds no LoRA weights.", fix=f"A PEFT folder holds {IN_FOLDER[0]}; or give the .safetensors file itself.")
+        raise AdapterError(
+            f"{folder.name} holds no LoRA weights.", fix=f"A PEFT folder holds {IN_FOLDER[0]}; or give the .safetensors file itself."
+        )
     config = folder / "adapter_config.json"
     return _open_file(file, component, _read_config(config) if config.is_file() else None)
 
@@ -95,14 +97,16 @@ def _weights_in(folder: Path) -> Path | None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     if path.stat().st_size > LARGEST_CONFIG_BYTES:
-        raise AdapterError(f"{path.name} is {path.stat().st_size} bytes long, which no adapter needs.", fix="Download or copy the adapter again.")
+        raise AdapterError(
+            f"{path.name} is {path.stat().st_size} bytes long, which no adapter needs.", fix="Download or copy the adapter again."
+        )
     return read_json(path.read_bytes(), where=path.name)
 
 
 def _open_file(path: Path, component: str = "", config: Mapping[str, Any] | None = None) -> Source:
     try:
         with safe_open(path, framework="pt") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 - the file is no dict and does not iterate
             return Source(path, component, file.metadata() or {}, shapes, config)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise unreadable(path, error) from error
@@ -116,5 +120,6 @@ def _refuse_pickle(path: Path) -> None:
         raise AdapterError(f"{path.name} cannot be opened: {error.strerror}.", fix="Check the path.") from error
     if path.suffix.lower() in PICKLES or start.startswith(PICKLE_MARKS):
         raise AdapterError(
-            f"{path.name} is a pickle, which can run code when it is opened.", fix="Get the .safetensors version, or convert it where it came from."
+            f"{path.name} is a pickle, which can run code when it is opened.",
+            fix="Get the .safetensors version, or convert it where it came from.",
         )

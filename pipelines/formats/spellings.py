@@ -7,6 +7,7 @@ names are laid out in a table first. Reads no files.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torch import nn
@@ -85,10 +86,8 @@ def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 def _unet_names(path: str, base: Base) -> set[str]:
     spelled = {flat(path)}
-    try:
+    with suppress(ExportError):  # a layer outside the blocks that the original layout numbers keeps its own name alone
         spelled.add(flat(original_path(path, layout_of(base.unet))))
-    except ExportError:  # a layer outside the blocks that the original layout numbers; its own name remains
-        pass
     return spelled | {name.removesuffix("_0") for name in spelled if name.endswith("_to_out_0")}
 
 

@@ -166,9 +166,13 @@ def test_saving_and_loading_keeps_every_bit(sd1: Base, tmp_path: Path) -> None:
     assert all(torch.equal(loaded.tensors[key], adapter.tensors[key]) for key in adapter.tensors)
 
 
-@pytest.mark.parametrize("header", ["no json", "[]", "{}", json.dumps({"settings": {"rank": 0}, "card": {}}), json.dumps({"settings": {}, "card": 3})])
+@pytest.mark.parametrize(
+    "header", ["no json", "[]", "{}", json.dumps({"settings": {"rank": 0}, "card": {}}), json.dumps({"settings": {}, "card": 3})]
+)
 def test_a_damaged_header_is_an_adapter_error(tmp_path: Path, header: str) -> None:
-    save_file({"unet.a.lora_A.weight": torch.zeros(1, 1), "unet.a.lora_B.weight": torch.zeros(1, 1)}, tmp_path / "a.safetensors", {HEADER: header})
+    save_file(
+        {"unet.a.lora_A.weight": torch.zeros(1, 1), "unet.a.lora_B.weight": torch.zeros(1, 1)}, tmp_path / "a.safetensors", {HEADER: header}
+    )
     with pytest.raises(AdapterError, match=r"a\.safetensors"):
         load_adapter(tmp_path / "a.safetensors")
 
@@ -176,7 +180,9 @@ def test_a_damaged_header_is_an_adapter_error(tmp_path: Path, header: str) -> No
 def test_a_file_without_one_half_is_an_adapter_error(sd1: Base, tmp_path: Path) -> None:
     adapter = random_adapter(sd1)
     missing = next(key for key in adapter.tensors if ".lora_B." in key)
-    save_adapter(with_tensors(adapter, {key: tensor for key, tensor in adapter.tensors.items() if key != missing}), tmp_path / "a.safetensors")
+    save_adapter(
+        with_tensors(adapter, {key: tensor for key, tensor in adapter.tensors.items() if key != missing}), tmp_path / "a.safetensors"
+    )
     with pytest.raises(AdapterError, match="lora_B"):
         load_adapter(tmp_path / "a.safetensors")
 
@@ -222,7 +228,9 @@ def test_an_adapter_that_does_not_fit_leaves_the_base_untouched(sd1: Base, tiny_
         attach(sd1, random_adapter(sdxl))
     with pytest.raises(AdapterError, match="text_encoder_2"):
         foreign = random_adapter(sdxl, text_encoder=True).tensors
-        attach(sd1, with_tensors(random_adapter(sd1), {key: tensor for key, tensor in foreign.items() if key.startswith("text_encoder_2.")}))
+        attach(
+            sd1, with_tensors(random_adapter(sd1), {key: tensor for key, tensor in foreign.items() if key.startswith("text_encoder_2.")})
+        )
     assert state(sd1) == keys and attached(sd1) == ()
 
 
@@ -239,7 +247,9 @@ def test_names_that_cannot_be_used_are_refused(sd1: Base) -> None:
 
 def test_either_spelling_of_text_layers_fits(sd1: Base) -> None:
     adapter = random_adapter(sd1, text_encoder=True)
-    longer = with_tensors(adapter, {key.replace("text_encoder.encoder", "text_encoder.text_model.encoder"): tensor for key, tensor in adapter.tensors.items()})
+    longer = with_tensors(
+        adapter, {key.replace("text_encoder.encoder", "text_encoder.text_model.encoder"): tensor for key, tensor in adapter.tensors.items()}
+    )
     assert longer.tensors.keys() != adapter.tensors.keys()
     attach(sd1, longer)
     assert compare(sd1, adapter, name="adapter") == ((), 0.0)

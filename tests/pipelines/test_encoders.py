@@ -7,7 +7,18 @@ import pytest
 from PIL import Image, ImageOps
 from skimage import data
 
-from pipelines.encoders import EfficientNet, HubClip, HubDino, Look, PictureEncoder, StarterEncoder, TextPictureEncoder, efficientnet, picture_features, to_pixels
+from pipelines.encoders import (
+    EfficientNet,
+    HubClip,
+    HubDino,
+    Look,
+    PictureEncoder,
+    StarterEncoder,
+    TextPictureEncoder,
+    efficientnet,
+    picture_features,
+    to_pixels,
+)
 from pipelines.errors import BaseModelError
 from tests.tiny import tiny_tokenizer
 

@@ -199,7 +199,7 @@ def test_out_of_memory_splits_the_group_and_then_says_what_to_do(starter_like, m
     assert len(list(draw(starter_like, SMALL, wishes(SMALL.model_copy(update={"pictures": 3}))))) == 3
     assert max(sizes) == 6 and sizes[-1] == 2
     limit = 1
-    with pytest.raises(OutOfMemory, match="64 x 64|128 x 128"):
+    with pytest.raises(OutOfMemory, match=r"\d+ x \d+ px"):
         next(generate(starter_like, SMALL))
 
 
@@ -229,4 +229,4 @@ def test_laid_out_weights_are_made_anew_when_a_weight_changes(sd1):
         layer.weight.copy_(original)
     assert apart(before, changed) > 0
     assert apart(before, next(generate(sd1, SMALL))) == 0
-    assert quicken.PACK_BYTES > layer.weight.nbytes
+    assert layer in quicken._packed_weights

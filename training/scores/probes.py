@@ -31,7 +31,7 @@ class Thoroughness:
     guidance: float = 4.0
 
 
-QUICK = Thoroughness(held_out=6, trained=3, seeds=2, bare=2, finalists=2, strengths=(0.8,), steps=10)
+QUICK = Thoroughness(held_out=6, trained=3, seeds=2, bare=2, finalists=2, strengths=(0.8,), steps=8)
 
 
 @dataclass(frozen=True)

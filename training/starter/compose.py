@@ -21,9 +21,9 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "purple": (126, 72, 190), "pink": (246, 160, 196), "beige": (236, 220, 190), "brown": (124, 80, 52),
 }  # fmt: skip
 DEFAULT_BACKGROUND = "white"
-SIZE_RANGE = (0.66, 0.88)  # share of the picture's side
+SIZE_RANGE = (0.70, 0.86)  # share of the picture's side
 PAIR_SIZE_RANGE = (0.40, 0.48)
-SHIFT = 0.07  # share of the picture's side, to each side of the centre
+SHIFT = 0.05  # share of the picture's side, to each side of the centre
 
 
 @dataclass(frozen=True)

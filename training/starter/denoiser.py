@@ -50,7 +50,7 @@ class DenoiserPlan:
     pair_share: float = 0.05
     pool: int = 24_000
     first_fill: int = 2_560
-    fresh_per_step: int = 12
+    fresh_per_step: int = 8
     save_minutes: float = 8.0
     is_compiled: bool = False
 
@@ -155,6 +155,9 @@ class Pool:
         self.next = (self.next + len(latents)) % len(self.latents)
         self.filled = min(len(self.latents), self.filled + len(latents))
 
+    def save(self, path: Path) -> None:
+        torch.save({"latents": self.latents[: self.filled].clone(), "states": self.states[: self.filled].clone()}, path)
+
     def take(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
         places = torch.from_numpy(rng.integers(0, self.filled, count))
         return self.latents[places].float(), self.states[places].float()
@@ -179,9 +182,10 @@ class DenoiserState:
 
 def resume(path: Path, plan: DenoiserPlan, *, device: str = "cpu") -> DenoiserState:
     """The saved state, or a fresh one."""
-    model = build_denoiser().to(device, memory_format=torch.channels_last)
+    model = build_denoiser().to(device)
     if device == "cpu":
-        model.set_attn_processor(AttnProcessor())  # the backward pass of fused attention took 40 % of a step on a CPU
+        # Measured on one core, batch 64, bfloat16: fused attention 54 ms a picture (its backward pass), plain 29, without channels_last 26.
+        model.set_attn_processor(AttnProcessor())
     optimizer = Muon(model.parameters(), lr=plan.learning_rate)
     if not path.exists():
         return DenoiserState(model, {name: value.detach().clone() for name, value in model.state_dict().items()}, optimizer, 0)
@@ -217,7 +221,7 @@ def train_step(state: DenoiserState, scheduler: DDIMScheduler, latents: Tensor, 
     signal = scheduler.alphas_cumprod.to(latents.device)[timesteps]
     state.optimizer.zero_grad(set_to_none=True)
     with torch.autocast(latents.device.type, dtype=torch.bfloat16):
-        output = predict(noisy.contiguous(memory_format=torch.channels_last), timesteps, encoder_hidden_states=states).sample
+        output = predict(noisy, timesteps, encoder_hidden_states=states).sample
     error = functional.mse_loss(output.float(), target, reduction="none").mean((1, 2, 3))
     loss = (error * loss_weights(signal / (1 - signal).clamp(min=1e-8))).mean()
     loss.backward()
@@ -243,6 +247,7 @@ def load_pool(path: Path, source: Source, plan: DenoiserPlan, *, seed: int) -> P
     else:
         for _ in fill(pool, source, np.random.default_rng((seed, 1)), plan.first_fill):
             pass
+        pool.save(path)
     log.info("pool holds %d pictures", pool.filled)
     return pool
 
@@ -285,5 +290,5 @@ def train(state_folder: Path, plan: DenoiserPlan = DenoiserPlan(), *, device: st
             started, losses = time.monotonic(), []
         if time.monotonic() - saved_at > plan.save_minutes * 60 or state.step == plan.steps:
             state.save(folder / "last.pt")
-            torch.save({"latents": pool.latents[: pool.filled], "states": pool.states[: pool.filled]}, folder / "pool.pt")
+            pool.save(folder / "pool.pt")
             saved_at = time.monotonic()

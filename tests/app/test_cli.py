@@ -1,0 +1,105 @@
+"""The command line as a user or a script meets it: help, exit codes, JSON, errors with a fix."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.cli import COMMANDS, load_command
+from app.fields import flag_names
+from pipelines.settings import leaves
+from training.config import TrainSettings
+
+
+def brandprint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set") / "mugs"
+    folder.mkdir()
+    for number in range(8):
+        Image.effect_noise((72, 72), 30 + number).convert("RGB").save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(f"on table {number}")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_of_commands_says_what_each_command_says(name: str) -> None:
+    command = load_command(name)
+    assert (command.__doc__ or "").strip().split("\n")[0] == COMMANDS[name][1]
+
+
+def test_every_setting_is_a_flag_of_train() -> None:
+    assert len(flag_names(TrainSettings)) == len(list(leaves(TrainSettings)))
+    help_text = brandprint("train", "--help", folder=Path.cwd()).stdout
+    missing = [name for name in flag_names(TrainSettings) if f"--{name.replace('_', '-')}" not in help_text]
+    assert missing == []
+
+
+def test_a_missing_folder_is_an_error_with_a_fix(tmp_path: Path) -> None:
+    done = brandprint("train", "nowhere", folder=tmp_path)
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr and "Give a folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_json_where_json_was_asked_for(tmp_path: Path) -> None:
+    done = brandprint("train", "nowhere", "--json", folder=tmp_path)
+    assert done.returncode == 1
+    assert json.loads(done.stderr).keys() == {"error", "fix"}
+
+
+def test_a_wrong_flag_is_wrong_usage(tmp_path: Path) -> None:
+    assert brandprint("train", "--no-such-flag", folder=tmp_path).returncode == 2
+
+
+def test_a_wrong_value_names_the_setting(tmp_path: Path, pictures: Path, tiny_sd1: Path) -> None:
+    done = brandprint("train", str(pictures), "--base", str(tiny_sd1), "--rank", "0", folder=tmp_path)
+    assert done.returncode == 1
+    assert "rank" in done.stderr
+
+
+def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path: Path, pictures: Path, tiny_sd1: Path) -> None:
+    done = brandprint("train", str(pictures), "--base", str(tiny_sd1), "--trigger", "tinbot", "--rank", "4", "--dry-run", "--json", folder=tmp_path)
+    plan = json.loads(done.stdout)
+    assert plan["settings"]["adapter"]["rank"] == 4
+    assert next(line for line in plan["lines"] if line["path"] == ["adapter", "rank"])["changed"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_preview_export_import_and_runs(tmp_path: Path, pictures: Path, tiny_sd1: Path) -> None:
+    flags = ("--base", str(tiny_sd1), "--trigger", "tinbot", "--noun", "robot", "--steps", "3", "--checkpoints", "1", "--rank", "2", "--learning-rate", "0.05", "--precision", "fp32", "--prior-weight", "0")
+    trained = brandprint("train", str(pictures), *flags, "--preview-prompts", "a tinbot robot", "--json", folder=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    kinds = [json.loads(line)["kind"] for line in trained.stdout.splitlines()]
+    assert kinds.count("step") == 3 and kinds[-1] == "finished" and "picture" in kinds
+
+    listed = json.loads(brandprint("runs", "--json", folder=tmp_path).stdout)
+    assert [(run["name"], run["state"], run["steps"]) for run in listed] == [("mugs", "finished", 3)]
+
+    drawn = brandprint("preview", "runs/mugs=0.8", "--prompt", "a tinbot", "--steps", "2", "--json", folder=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert sorted(Path(path).name for path in json.loads(drawn.stdout)) == ["000000-adapter.png", "000000-base.png"]
+
+    exported = brandprint("export", "runs/mugs", "--zip", "--json", folder=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    files = {file["kind"]: tmp_path / file["path"] for file in json.loads(exported.stdout)["files"]}
+    assert {"kohya", "diffusers", "card"} <= files.keys() and all(path.exists() for path in files.values())
+
+    imported = brandprint("import", str(files["kohya"]), "--base", str(tiny_sd1), "--json", folder=tmp_path)
+    assert imported.returncode == 0, imported.stderr
+    assert json.loads(imported.stdout)["unmatched"] == []
+
+
+def test_doctor_names_the_bases(tmp_path: Path) -> None:
+    record = json.loads(brandprint("doctor", "--json", folder=tmp_path).stdout)
+    assert {"memory", "disk", "torch"} <= record["facts"].keys()
+    assert {"SD 1.5", "SDXL"} <= {fit["base"] for fit in record["bases"]}

@@ -1,0 +1,129 @@
+"""Pictures in the browser: hundreds at once, captions that lose no letter, bulk edits, and text that stays text."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Studio, Watched, open_step, wait_until
+
+HOSTILE = "`${document.title='taken'}` <img src=x onerror=\"document.title='taken'\"> {{this}} \\u0041"
+
+
+@pytest.fixture(scope="session")
+def three_hundred(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """300 photographs' worth of JPEG: 1024 px, about 400 kB each."""
+    folder = tmp_path_factory.mktemp("photos")
+    chance = np.random.default_rng(0)
+    grain = Image.fromarray(chance.integers(0, 256, (1100, 1100, 3), dtype=np.uint8))
+    paths = []
+    for number in range(300):
+        left, top = int(chance.integers(0, 76)), int(chance.integers(0, 76))
+        picture = Image.blend(Image.new("RGB", (1024, 1024), tuple(int(value) for value in chance.integers(0, 256, 3))), grain.crop((left, top, left + 1024, top + 1024)), 0.35)
+        picture.save(folder / f"photo_{number:03d}.jpg", quality=82)
+        paths.append(folder / f"photo_{number:03d}.jpg")
+    return paths
+
+
+def new_project(page: Page, studio: Studio, name: str) -> None:
+    page.goto(f"{studio.url}?step=home")
+    page.get_by_role("button", name="New project").click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create").click()
+    page.wait_for_selector("#bp-pictures .drop")
+
+
+def test_three_hundred_pictures_arrive_with_percent_and_are_all_there(page: Page, studio: Studio, watched: Watched, three_hundred: list[Path]):
+    new_project(page, studio, "Three hundred")
+    began = time.monotonic()
+    page.set_input_files("#add-files", three_hundred)
+    page.locator("#bp-pictures [role=progressbar]").first.wait_for()
+    expect(page.get_by_text("300 pictures added")).to_be_visible()
+    expect(page.locator(".card")).to_have_count(300)
+    seconds = time.monotonic() - began
+    print(f"300 pictures, {sum(path.stat().st_size for path in three_hundred) / 1e6:.0f} MB: on the page after {seconds:.1f} s")
+    assert page.locator("#bp-frame").get_by_text("300 pictures").is_visible()
+    assert watched.errors == []
+
+
+def test_what_is_typed_is_saved_and_survives_a_reload_at_once(page: Page, studio: Studio, watched: Watched):
+    open_step(page, studio, "twemoji-graphics", "pictures")
+    box = page.locator(".card textarea").first
+    box.click()
+    box.press("Control+A")
+    box.press_sequentially("seen from above, in warm light", delay=15)
+    page.reload()
+    page.wait_for_selector(".card textarea")
+    expect(page.locator(".card textarea").first).to_have_value("seen from above, in warm light")
+    wait_until(lambda: "seen from above, in warm light" in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"), "the caption is on the disk", seconds=20)
+
+
+def test_text_of_users_is_never_code(page: Page, studio: Studio, watched: Watched):
+    open_step(page, studio, "twemoji-graphics", "pictures")
+    box = page.locator(".card textarea").nth(1)
+    box.fill(HOSTILE)
+    box.blur()
+    expect(page.locator(".card .state").nth(1)).to_have_attribute("data-state", "saved")
+    page.reload()
+    page.wait_for_selector(".card textarea")
+    expect(page.locator(".card textarea").nth(1)).to_have_value(HOSTILE)
+    assert "taken" not in page.title()
+    assert watched.errors == []
+
+
+def test_bulk_edit_of_selected_captions_and_its_undo(page: Page, studio: Studio):
+    open_step(page, studio, "twemoji-graphics", "pictures")
+    boxes = page.locator(".card .pick input")
+    for number in (2, 3):
+        boxes.nth(number).check(force=True)
+    before = page.locator(".card textarea").nth(2).input_value()
+    page.get_by_role("button", name="Edit captions").click()
+    page.get_by_label("What to do").select_option("suffix")
+    page.get_by_label("Words", exact=True).fill("soft light")
+    page.get_by_role("button", name="Change 2 captions").click()
+    expect(page.locator(".card textarea").nth(2)).to_have_value(f"{before}, soft light")
+    page.locator("#bp-toasts").get_by_role("button", name="Undo").click()
+    expect(page.locator(".card textarea").nth(2)).to_have_value(before)
+
+
+def test_search_filter_and_leaving_out(page: Page, studio: Studio):
+    open_step(page, studio, "sprigli", "pictures")
+    name = page.locator(".card textarea").first.get_attribute("data-item") or ""
+    page.get_by_label("Search captions and names").fill(name)
+    expect(page.locator(".card")).to_have_count(1)
+    page.locator(".card .pick input").check(force=True)
+    page.get_by_role("button", name="Leave out").click()
+    page.get_by_label("Search captions and names").fill("")
+    expect(page.locator(".card.out")).to_have_count(1)
+    edits = json.loads((studio.workspace / "sprigli" / "pictures" / "edits.json").read_bytes())
+    assert name in json.dumps(edits)
+
+
+def test_a_picture_opens_large_and_keeps_its_focal_point(page: Page, studio: Studio):
+    open_step(page, studio, "twemoji-graphics", "pictures")
+    page.locator(".card .shot").first.click()
+    large = page.locator("#zoom .inner img")
+    large.wait_for()
+    page.locator("#zoom .focus").wait_for()
+    large.click(position={"x": 20, "y": 20})
+    wait_until(lambda: '"focus"' in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"), "the point is kept", seconds=20)
+    page.keyboard.press("Escape")
+    expect(page.locator("#zoom")).not_to_be_visible()
+
+
+def test_five_hundred_cards_scroll_without_a_stall(page: Page, studio: Studio, three_hundred: list[Path]):
+    open_step(page, studio, "three-hundred", "pictures")
+    page.wait_for_function("document.querySelectorAll('.card').length === 300")
+    longest = page.evaluate(
+        """async () => { let last = performance.now(), longest = 0; const end = last + 3000;
+            while (performance.now() < end) { window.scrollBy(0, 400); await new Promise(requestAnimationFrame); const now = performance.now(); longest = Math.max(longest, now - last); last = now; }
+            return longest; }"""
+    )  # fmt: skip
+    print(f"longest frame while scrolling 300 cards: {longest:.0f} ms")
+    assert longest < 1000

@@ -1,0 +1,60 @@
+"""Captions: style, thing and background are always in the words."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from training.starter.compose import COLOURS, Scene
+from training.starter.data import Concept
+from training.starter.wording import FIRST_CONCEPTS, STYLE_WORDS, choose_concepts, name_of, with_article, write_caption
+
+
+@pytest.mark.parametrize("style", range(3))
+@pytest.mark.parametrize("background", ["blue", "light blue", "beige"])
+def test_caption_names_style_thing_and_background(style, background, concepts):
+    captions = {write_caption(np.random.default_rng(seed), Scene((3,), style, background), concepts) for seed in range(20)}
+    assert len(captions) >= 2
+    for caption in captions:
+        assert any(words in caption for words in STYLE_WORDS[style])
+        assert re.search(r"\bfox\b", caption) and f"{background} background" in caption
+
+
+def test_white_may_go_unsaid_but_is_never_called_otherwise(concepts):
+    captions = [write_caption(np.random.default_rng(seed), Scene((3,), 0, "white"), concepts) for seed in range(40)]
+    named = [caption for caption in captions if "background" in caption]
+    assert 5 < len(named) < 35
+    assert all("white background" in caption for caption in named)
+    assert not any(colour in caption for caption in captions for colour in COLOURS if colour != "white")
+
+
+def test_two_things_are_both_named(concepts):
+    assert write_caption(np.random.default_rng(0), Scene((2, 4), 0, "red"), concepts).count(" and ") == 1
+
+
+def test_gradients_are_said(concepts):
+    assert "teal gradient background" in write_caption(np.random.default_rng(0), Scene((0,), 0, "teal", "gradient"), concepts)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("apple", "an apple"), ("fox", "a fox"), ("grapes", "grapes"), ("octopus", "an octopus"), ("glass", "a glass")]
+)
+def test_articles(name, said):
+    assert with_article(name) == said
+
+
+def test_emoji_jargon_is_dropped():
+    assert name_of(Concept("1f50d", "magnifying glass tilted left", (), 7, "light-video")) == "magnifying glass"
+
+
+def test_only_listed_concepts_are_taught_first(tmp_path, concepts):
+    (tmp_path / "names.txt").write_text("fox\nred apple\nunicorn\n")
+    assert choose_concepts(concepts, names=tmp_path / "names.txt").tolist() == [0, 3]
+
+
+def test_the_list_of_first_concepts_has_no_doubles_and_no_people():
+    names = FIRST_CONCEPTS.read_text(encoding="utf-8").splitlines()
+    assert len(names) == len(set(names)) >= 400
+    assert "fox" in names and "dog face" not in names and "one o’clock" not in names and "firefighter" not in names

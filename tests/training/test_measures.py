@@ -1,0 +1,89 @@
+"""Measures say the right thing about pictures made to show it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from benchmarks.planted import photo
+from training import measures
+from training.decode import jpeg_quality
+from training.faces import find_faces
+from training.lettering import lettering
+
+
+def grey(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.convert("L"))
+
+
+def test_sharpness_falls_with_blur_and_ignores_contrast():
+    picture = photo("chelsea.png")
+    values = [measures.sharpness(grey(picture.filter(ImageFilter.GaussianBlur(radius)))) for radius in (0, 1, 2, 4, 8)]
+    assert values == sorted(values, reverse=True) and values[0] > 3 * values[-1]
+    pale = picture.point(lambda value: 100 + value * 0.4)
+    assert measures.sharpness(grey(pale)) == pytest.approx(values[0], rel=0.15)
+
+
+def test_light_is_measured_away_from_a_plain_background():
+    picture = np.full((200, 200, 3), 255, np.uint8)
+    picture[60:140, 60:140] = 40
+    light = measures.light(picture, cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+    assert light.middle == 1.0 and light.subject_middle == pytest.approx(40 / 255, abs=0.01) and light.white == 0.0
+
+
+@pytest.mark.parametrize("bars", [(0, 40), (50, 0), (30, 30)])
+def test_borders_are_found_to_the_pixel(bars):
+    inner = photo("coffee.png").resize((300, 240))
+    framed = Image.new("RGB", (300 + 2 * bars[0], 240 + 2 * bars[1]), (8, 8, 10))
+    framed.paste(inner, bars)
+    box = measures.inner_box(np.asarray(framed))
+    wanted = (bars[0] / framed.width, bars[1] / framed.height, 1 - bars[0] / framed.width, 1 - bars[1] / framed.height)
+    assert box == pytest.approx(wanted, abs=0.012)
+
+
+def test_a_subject_on_a_plain_ground_and_a_gradient_are_no_border():
+    plain = Image.new("RGB", (300, 300), (250, 250, 250))
+    ImageDraw.Draw(plain).ellipse((70, 50, 230, 260), fill=(30, 90, 160))
+    gradient = np.linspace(250, 60, 300).astype(np.uint8)[:, None, None].repeat(300, 1).repeat(3, 2)
+    assert measures.inner_box(np.asarray(plain)) is None and measures.inner_box(gradient) is None
+
+
+@pytest.mark.parametrize("quality", [10, 25, 50, 75, 92])
+def test_the_quality_of_a_jpeg_is_told_from_its_table(tmp_path, quality):
+    photo("coffee.png").save(tmp_path / "a.jpg", quality=quality)
+    assert abs(jpeg_quality(tmp_path / "a.jpg") - quality) <= 2
+
+
+def test_blocks_show_after_strong_compression_only(tmp_path):
+    picture = photo("chelsea.png")
+    picture.save(tmp_path / "a.jpg", quality=8)
+    picture.save(tmp_path / "b.jpg", quality=92)
+    strong, weak = (measures.blockiness(grey(Image.open(tmp_path / name))) for name in ("a.jpg", "b.jpg"))
+    assert strong > 1.0 > 0.3 > weak
+
+
+def test_plain_and_busy_backgrounds():
+    assert measures.background(measures.to_lab(np.full((64, 64, 3), (200, 30, 30), np.uint8))).plain == 1.0
+    assert measures.background(measures.to_lab(np.asarray(photo("hubble_deep_field.jpg").resize((256, 256))))).plain < 1.0
+
+
+@pytest.mark.parametrize("angle", [0, 25])
+def test_lettering_is_found_straight_and_slanted(angle):
+    picture = photo("coffee.png")
+    layer = Image.new("L", picture.size)
+    ImageDraw.Draw(layer).text((60, 190), "SAMPLE PREVIEW", font=ImageFont.load_default(42), fill=255)
+    picture.paste((255, 255, 255), mask=layer.rotate(angle))
+    found = lettering(grey(picture))
+    assert found.lines >= 1 and found.letters >= 6
+    assert lettering(grey(photo("coffee.png"))).lines == 0
+
+
+def test_a_whole_face_is_found_and_a_cut_one_is_known_as_cut():
+    picture = photo("astronaut.png")
+    whole = find_faces(np.asarray(picture))
+    cut = find_faces(np.asarray(picture.crop((0, 125, 512, 512))))
+    assert len(whole) == 1 and not whole[0].is_cut
+    assert cut and cut[0].is_cut
+    assert find_faces(np.asarray(photo("coffee.png"))) == ()

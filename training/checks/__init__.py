@@ -1,0 +1,1 @@
+"""The doctor's checks: one function each, one line each in table.py."""

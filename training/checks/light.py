@@ -1,0 +1,46 @@
+"""Checks of sharpness and light.
+
+In: a `Scene`. Out: faults; the fix leaves the picture out. Limits were set on sample data and scikit-image's photos (docs/doctor.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.checks.base import Fault, Scene
+from training.edits import LeaveOut
+from training.measures import Light
+
+SOFT = 0.455  # steepness of edges (measures.sharpness) below which a picture is soft whatever the set
+SOFT_SHARE = 0.55  # of the set's median: a set of soft pictures is a style
+
+
+def blurred(scene: Scene) -> list[Fault]:
+    """Edges much softer than in most of the set, and soft in themselves."""
+    limit = min(SOFT, SOFT_SHARE * float(np.median([look.sharpness for look in scene.seen] or [1.0])))
+    return _faults(scene, "blurred", [look.sharpness < limit for look in scene.seen])
+
+
+def too_dark(scene: Scene) -> list[Fault]:
+    """Even the lightest parts are dark."""
+    return _faults(scene, "too dark", [look.light.high < 0.23 and look.light.subject_middle < 0.2 for look in scene.seen])
+
+
+def too_bright(scene: Scene) -> list[Fault]:
+    """Washed out: even dark parts are light; or much of the subject is clipped; or white all over with a pale subject."""
+    return _faults(scene, "too bright", [_is_washed_out(look.light) for look in scene.seen])
+
+
+def _is_washed_out(light: Light) -> bool:
+    is_pale = light.low > 0.74 and light.middle > 0.8
+    is_clipped = light.white > 0.34
+    return is_pale or is_clipped or (light.middle > 0.97 and light.white > 0.04 and light.subject_low > 0.34)
+
+
+def low_contrast(scene: Scene) -> list[Fault]:
+    """Darkest and lightest lie within a fifth of the range in every colour."""
+    return _faults(scene, "flat", [look.light.span < 0.19 for look in scene.seen])
+
+
+def _faults(scene: Scene, word: str, marks: list[bool]) -> list[Fault]:
+    return [Fault(key, word, LeaveOut(key, word)) for key, marked in zip(scene.keys, marks, strict=True) if marked]
