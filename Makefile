@@ -1,5 +1,6 @@
 # make demo: the main job on the shipped pictures. make test: all tests. make app: the studio. Each creates .venv first.
 PYTHON ?= python3
+DIAL ?= balanced
 BIN := .venv/bin
 WORKERS ?= 2
 
@@ -12,7 +13,7 @@ WORKERS ?= 2
 	@touch $@
 
 demo: .venv/ready
-	$(BIN)/brandprint demo
+	$(BIN)/brandprint demo --dial $(DIAL)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not download"

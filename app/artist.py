@@ -224,8 +224,9 @@ def take_in_lora(run: Run, base: Base) -> Iterator[Event]:
 
 
 def judge(run: Run) -> None:
-    """The verdict on a training, put into its adapter; progress stands in the run's events."""
+    """The verdict on a training, put into its adapter, and the page for the client; progress stands in the run's events."""
     from training.dataset import load_dataset
+    from training.report import write_report
     from training.scores.probes import QUICK, Thoroughness
     from training.verdict import apply_verdict, score_run
 
@@ -237,6 +238,7 @@ def judge(run: Run) -> None:
                 run.append(next(work))
             except StopIteration as ended:
                 apply_verdict(run, ended.value)
+                write_report(run)
                 return
             if run.is_asked_to_stop():
                 work.close()

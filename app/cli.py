@@ -1,4 +1,4 @@
-"""The command line: `brandprint check | train | preview | board | export | import | report | runs | ui | demo | doctor`.
+"""The command line: `brandprint check | train | preview | board | verdict | export | import | report | runs | ui | demo | doctor`.
 
 In: arguments. Out: exit code 0 done, 1 an error that the user can act on (printed with its fix), 2 wrong usage, 130 stopped with Ctrl-C.
 Commands live in app/commands/; their settings flags derive from the settings' own fields. Only the command that is asked for is imported:
@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("teach:train", "Teach the base from PICTURES. Ctrl-C stops and keeps a checkpoint to resume from."),
     "preview": ("draw:preview", "Draw with an adapter, beside the base on the same seed."),
     "board": ("draw:board", "Checkpoint x strength x prompt, base in column 0: PNG, PDF and an HTML page that opens anywhere."),
+    "verdict": ("draw:verdict", "Which checkpoint, at which strength, and why; written into the adapter's card."),
     "export": ("handover:export", "Write LoRA files for other tools; each is loaded back and compared before this returns."),
     "import": ("handover:import_file", "Read another tool's LoRA. Keys that do not fit are listed, never dropped in silence."),
     "report": ("handover:report", "One page for the client: what was taught, before and after, scores in plain words, how to use it."),

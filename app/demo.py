@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.commands.check import cache_beside, show_report
+from app.commands.check import look, show_report
 from app.commands.teach import follow, plan_run
 from app.terminal import say
 from pipelines.atomic import write_atomically
@@ -48,7 +48,7 @@ def run_demo(pictures: Path | None, out: Path, *, dial: str) -> Path:
     if not folder.exists():
         raise DatasetError(f"There are no pictures at {folder.name}.", fix="Run the demo in a checkout of the project, or give a folder of pictures.")
     say(f"[bold]1 Check[/bold] {folder.name}")
-    _check(folder)
+    show_report(*look(folder, base_size_px=256))
     say("[bold]2 Teach[/bold]")
     run = _teach(folder, out, dial=dial)
     say("[bold]3 Compare[/bold] the base and what it was taught, on the same seeds")
@@ -59,16 +59,6 @@ def run_demo(pictures: Path | None, out: Path, *, dial: str) -> Path:
     page = _write_page(out, card, pairs, bundle, training, minutes=(time.monotonic() - began) / 60)
     say(f"Done in {(time.monotonic() - began) / 60:.1f} minutes.")
     return page
-
-
-def _check(folder: Path) -> None:
-    from training.dataset import load_dataset
-    from training.inspect import inspect_dataset
-
-    dataset = load_dataset(folder)
-    hints = dataset.hints
-    report = inspect_dataset(dataset, intent=hints.intent or "product", trigger=hints.trigger, noun=hints.noun, base_size_px=256, cache=cache_beside(folder))
-    show_report(dataset, report)
 
 
 def _teach(folder: Path, out: Path, *, dial: str):

@@ -7,7 +7,6 @@ Only files inside the upload folder are touched. Does not judge pictures beyond 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import time
@@ -16,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from app.projects import Limits, Project, Workspace
+from app.projects import USUAL_LIMITS, Limits, Project, Workspace
 from app.shelf import THREADS
 from pipelines.errors import BrandprintError, DatasetError
 from training.captions import SIDECARS
@@ -45,7 +44,7 @@ class Intake:
     refused: tuple[Rejected, ...] = ()
 
 
-def take_in(workspace: Workspace, project: Project, uploads: Sequence[Upload], *, limits: Limits = Limits()) -> Intake:
+def take_in(workspace: Workspace, project: Project, uploads: Sequence[Upload], *, limits: Limits = USUAL_LIMITS) -> Intake:
     """Moves uploads into the project's pictures. Raises DatasetError if they would pass a limit, before anything is moved."""
     uploads = [Upload(inside(upload.path, workspace.uploads), upload.name) for upload in uploads]
     plain, refused = _opened_zips(workspace, uploads)
@@ -167,7 +166,7 @@ def _move(upload: Upload, project: Project, stems: dict[str, str]) -> str:
     if target.exists() and _is_picture(target.name):  # two formats of one picture: a.jpg and a.png
         target = target.with_name(f"{target.stem} ({target.suffix[1:]}){target.suffix}")
     try:
-        os.replace(upload.path, target)
+        upload.path.replace(target)
     except OSError:
         shutil.move(upload.path, target)
     return target.relative_to(project.pictures).as_posix()

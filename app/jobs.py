@@ -80,7 +80,7 @@ def move_up(workspace: Workspace, run: Run) -> None:
     if mine is None:
         raise ConfigError("That job does not wait any more.", fix="Look at its run: it has begun.")
     first = tickets[0].name.split("-", 2)
-    os.replace(mine.path, mine.path.with_name(f"{first[0]}-{int(first[1]) - 1:020d}-{mine.run.path.name}.json"))
+    mine.path.replace(mine.path.with_name(f"{first[0]}-{int(first[1]) - 1:020d}-{mine.run.path.name}.json"))
 
 
 def waiting(workspace: Workspace) -> list[Ticket]:
@@ -101,7 +101,7 @@ def claim(workspace: Workspace, device: str, *, kinds: Sequence[str] = ()) -> Ti
         if kinds and ticket.run.job.kind not in kinds:
             continue
         try:
-            os.replace(ticket.path, folder / ticket.name)
+            ticket.path.replace(folder / ticket.name)
         except FileNotFoundError:
             continue  # another worker was quicker
         return Ticket(folder / ticket.name, ticket.run)

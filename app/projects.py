@@ -61,6 +61,9 @@ class Limits:
     total_bytes: int = 8 << 30
 
 
+USUAL_LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class Project:
     """One project's folder."""
@@ -104,7 +107,7 @@ class Workspace:
     """The folder that holds all projects of one studio. models_folders: where adapters may be copied to, named by whoever runs the server."""
 
     path: Path
-    limits: Limits = Limits()
+    limits: Limits = USUAL_LIMITS
     models_folders: tuple[Path, ...] = ()
 
     @property
@@ -166,7 +169,7 @@ class Workspace:
             raise ConfigError(f"{project.about.name} is being trained.", fix="Stop the training first.")
         ticket = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}--{project.id}"
         self.bin.mkdir(exist_ok=True)
-        os.replace(project.path, self.bin / ticket)
+        project.path.replace(self.bin / ticket)
         return ticket
 
     def restore(self, ticket: str) -> Project:
@@ -176,7 +179,7 @@ class Workspace:
             raise ConfigError("The bin does not hold that project any more.", fix="Look into the bin for others.")
         id = ticket.partition("--")[2]
         path = self.path / id if not (self.path / id).exists() else self._free_folder(id)
-        os.replace(moved, path)
+        moved.replace(path)
         return self.project(path.name)
 
     def binned(self) -> list[Path]:
@@ -189,7 +192,7 @@ class Workspace:
         return next(path for path in numbers if not path.exists())
 
 
-def open_workspace(path: Path, *, limits: Limits = Limits(), models_folders: tuple[Path, ...] = ()) -> Workspace:
+def open_workspace(path: Path, *, limits: Limits = USUAL_LIMITS, models_folders: tuple[Path, ...] = ()) -> Workspace:
     """The workspace at path, its folder made if need be."""
     path = path.expanduser().resolve()
     for folder in (path, path / ".thumbs", path / ".uploads"):
@@ -212,9 +215,10 @@ def _sample_order(card: Path) -> int:
 def _add_sample(workspace: Workspace, source: Path) -> Project:
     about = About.model_validate_json((source / "project.json").read_bytes())
     project = workspace.create(about.name)
-    _link_tree(source, project.pictures, leave_out=("project.json", "run"))
-    if (source / "run" / "job.json").exists():
-        shutil.copytree(source / "run", project.runs / "sample")
+    _link_tree(source, project.pictures, leave_out=("project.json",))
+    trained = source.parent / "trained" / source.name  # made by app/shipped.py
+    if (trained / "job.json").exists():
+        shutil.copytree(trained, project.runs / "sample")
     return project.changed(**(about.model_dump() | {"made_at": now(), "is_sample": True}))
 
 

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def make_thumb(workspace: Workspace, item: Item, *, size_px: int = THUMB_PX) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     picture.save(partial, "WEBP", quality=82, method=2)
-    os.replace(partial, path)
+    partial.replace(path)
     return path
 
 
@@ -99,10 +99,8 @@ def make_thumbs(workspace: Workspace, items: Sequence[Item]) -> None:
     from pipelines.errors import DatasetError
 
     def make(item: Item) -> None:
-        try:
+        with suppress(DatasetError):  # the doctor reports pictures that cannot be opened, and their cards say so
             make_thumb(workspace, item)
-        except DatasetError:
-            pass  # its card says so: the doctor reports pictures that cannot be opened
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(make, items))

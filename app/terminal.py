@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from pipelines.errors import BrandprintError
@@ -17,8 +17,8 @@ from pipelines.events import Advice, Event, Phase, Picture, Saved, Started, Step
 class EventPrinter:
     """Events as bars and lines; with as_json as one record a line. Use as a context."""
 
-    def __init__(self, *, as_json: bool = False) -> None:
-        self.as_json = as_json
+    def __init__(self, *, as_json: bool = False, quiet: Sequence[str] = ()) -> None:
+        self.as_json, self.quiet = as_json, quiet  # quiet: kinds of events that get no line
         self.total_steps = 0
         self.bars: dict[str, Any] = {}
 
@@ -55,8 +55,16 @@ class EventPrinter:
             self._line(f"[yellow]{event.message} {event.fix}[/yellow]")
         elif isinstance(event, Stopped):
             self._line(f"Stopped at step {event.step}; it can be resumed.")
-        elif isinstance(event, (Saved, Picture)):
+        elif isinstance(event, (Saved, Picture)) and type(event).__name__.lower() not in self.quiet:
             self._line(f"saved {event.path}")
+
+    def follow(self, work: Generator[Event, None, Any]) -> Any:
+        """Show every event of a generator; returns what it returns."""
+        while True:
+            try:
+                self(next(work))
+            except StopIteration as end:
+                return end.value
 
     def _bar(self, name: str, done: int, total: int, note: str) -> None:
         if name not in self.bars:

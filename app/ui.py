@@ -20,9 +20,10 @@ import gradio as gr
 from app import api, jobs
 from app.answers import answering
 from app.intake import sweep_uploads
-from app.projects import Limits, Workspace, add_samples, open_workspace
+from app.projects import USUAL_LIMITS, Limits, Workspace, add_samples, open_workspace
 from app.strings import EN
 from app.tabs import compare, frame, handover, home, images, library, teach
+from app.terminal import say
 from app.theme import Studio
 from pipelines.errors import ConfigError
 
@@ -30,12 +31,13 @@ ASSETS = Path(__file__).parent / "assets"
 SAMPLES = Path(__file__).parent.parent / "sample_data"
 PARTS = {"frame": frame, "home": home, "pictures": images, "teach": teach, "compare": compare, "handover": handover, "library": library}
 SCRIPTS = ("studio.js", "frame.js", "home.js", "upload.js", "pictures.js", "run.js", "teach.js", "compare.js", "handover.js", "library.js")
+SWEEP_SECONDS = 3600
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def build_page(workspace: Workspace) -> gr.Blocks:
     """The page: one piece of HTML a step, each with one server function, and the named API."""
-    with gr.Blocks(title="Brandprint", fill_width=True, analytics_enabled=False) as page:
+    with gr.Blocks(title="Brandprint", fill_width=True, analytics_enabled=False, delete_cache=(SWEEP_SECONDS, 6 * SWEEP_SECONDS)) as page:
         for name, part in PARTS.items():
             _mount(name, answering(name, workspace, part.look, part.ACTIONS))
         api.publish(workspace)
@@ -52,7 +54,7 @@ def _mount(name: str, answer: Callable[[Any], dict[str, Any]]) -> None:
 
 def serve(
     workspace: Path, *, host: str = "127.0.0.1", port: int | None = None, auth: str = "", models_folders: tuple[Path, ...] = (), devices: tuple[str, ...] = ("auto",),
-    limits: Limits = Limits(), samples: Path = SAMPLES, open_browser: bool = False, wait: bool = True,
+    limits: Limits = USUAL_LIMITS, samples: Path = SAMPLES, open_browser: bool = False, wait: bool = True,
 ) -> str:  # fmt: skip
     """Serve the studio of a workspace; returns its address. auth: "user:password-file"; else BRANDPRINT_AUTH in the environment. samples: folder of
     sample projects for a first visit. wait: until Ctrl-C.
@@ -70,11 +72,14 @@ def serve(
         jobs.wake_workers(opened)
     page = build_page(opened)
     _, address, _ = page.launch(
-        server_name=host, server_port=port, auth=list(login) or None, inbrowser=open_browser, prevent_thread_lock=not wait, quiet=not wait, theme=Studio(),
+        server_name=host, server_port=port, auth=list(login) or None, inbrowser=open_browser, prevent_thread_lock=True, quiet=True, theme=Studio(),
         head=page_head(opened), favicon_path=ASSETS / "icon.png", pwa=True, footer_links=[],
         allowed_paths=[str(opened.path)], blocked_paths=[str(opened.jobs), str(opened.bin)], max_file_size=limits.file_bytes, run_history=False,
         share=False, ssr_mode=False, show_error=False,
     )  # fmt: skip
+    if wait:
+        say(f"Brandprint is open at {address}  (projects in {opened.path}; Ctrl-C ends the page, running jobs go on)")
+        page.block_thread()
     return address
 
 

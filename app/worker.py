@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from app import jobs
+from app.intake import sweep_uploads
 from app.projects import Workspace, open_workspace
 from training.runs import Run, open_run
 
@@ -107,6 +108,7 @@ def dispatch(workspace: Workspace, device: str, *, idle_seconds: float = IDLE_SE
         return
     beat = Beat(jobs.beat_path(workspace, device))
     artist = Artist(workspace, device)
+    sweep_uploads(workspace)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         _take_up_again(workspace, device, beat)
@@ -176,7 +178,7 @@ def _lock(workspace: Workspace, device: str):  # type: ignore[no-untyped-def]
     """The open lock file; None if another worker owns the device. The system frees it when the process ends, however it ends."""
     path = jobs.beat_path(workspace, device).with_suffix(".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "w")
+    file = path.open("w")  # it stays open for as long as this process lives
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

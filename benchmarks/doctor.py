@@ -1,7 +1,7 @@
 """How well and how fast the doctor finds faults: `python -m benchmarks.doctor [recall|speed|memory]`.
 
-recall: 400 good pictures (sample data and scikit-image's photos) with 15 planted faults of each kind; prints recall and false alarms by kind.
-speed: 300 JPEGs of 12 megapixels. memory: 2,000 pictures. Writes into a temporary folder only.
+recall: 400 good pictures (sample data and scikit-image's photos) with 15 planted faults of each kind; prints recall and false
+alarms by kind. speed: 300 JPEGs of 12 megapixels. memory: 2,000 pictures. Writes into a temporary folder only.
 """
 
 from __future__ import annotations

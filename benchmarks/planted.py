@@ -1,7 +1,7 @@
 """Makes a set with known faults: good pictures, and for each kind of fault some good pictures spoiled in that way.
 
-In: good pictures with captions, a folder, a seed. Out: files in the folder, and which fault was planted in which. Photos come from scikit-image's
-package, so nothing is downloaded. Does not judge: doctor.py compares with what the doctor finds.
+In: good pictures with captions, a folder, a seed. Out: files in the folder, and which fault was planted in which. Photos come from
+scikit-image's package, so nothing is downloaded. Does not judge: doctor.py compares with what the doctor finds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Planted:
-    """A file with a fault. codes: the doctor is right if it reports one of these. twin: of a double, the other one: either may be reported."""
+    """A file with a fault. codes: the doctor is right if it reports one of these. twin: of a double, the other one: either may be
+    reported.
+    """
 
     name: str
     kind: str

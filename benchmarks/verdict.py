@@ -231,7 +231,7 @@ def part_dead(bench: Bench, sets: list[str], seeds: int) -> None:
 def part_fried(bench: Bench, sets: list[str], seeds: int) -> None:
     """Rate x 100."""
     folder, _ = prepare(bench, sets[0], pictures=40)
-    verdict = judge(train(bench, "fried", folder, sets[0], overrides={("optim", "learning_rate"): 0.1, ("loop", "steps"): 60}))
+    verdict = judge(train(bench, "fried", folder, sets[0], overrides={("optim", "learning_rate"): 0.1, ("loop", "steps"): 40}))
     _said(bench, "fried", verdict, wanted=("fried",), fidelity=verdict.picked.fidelity, effect=verdict.picked.effect)
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -245,7 +246,7 @@ def load_adapter(path: Path) -> Adapter:
 def effect_size(base: Base, adapter: Adapter) -> float:
     """Root mean square of |delta W| / |W| over the adapted modules: 0 is a dead adapter, 0.01-0.3 is usual, above 1 is fried."""
     ratios = []
-    layers = {component: dict(module.named_modules()) for component, module in components(base).items()}
+    layers: dict[str, dict[str, Any]] = {component: dict(module.named_modules()) for component, module in components(base).items()}
     for factor in factors(adapter):
         layer = layers[factor.component][_spelled(factor.path, layers[factor.component])]
         weight = getattr(layer, "base_layer", layer).weight.float()

@@ -1,7 +1,7 @@
 """The offline picture encoder in a process of its own, so that the page and the command line never load torch.
 
-In: pictures squeezed to 224 x 224. Out: the rows of `pipelines.encoders.picture_features`. The process starts at the first picture, loads the model once
-and ends with `close` or `with`. Does not choose what is encoded and keeps nothing.
+In: pictures squeezed to 224 x 224. Out: the rows of `pipelines.encoders.picture_features`. The process starts at the first picture,
+loads the model once and ends with `close` or `with`. Does not choose what is encoded and keeps nothing.
 """
 
 from __future__ import annotations

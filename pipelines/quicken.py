@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -136,22 +137,21 @@ def _heads(tokens: Tensor, heads: int) -> Tensor:
 
 @contextmanager
 def _text_kept(unet: nn.Module) -> Iterator[None]:
-    """Plain attention layers get the processor above; a special one, or a processor that the user chose, stays."""
+    """Plain attention layers compute as above, called directly: diffusers looks at its processor's signature at every call. Special ones stay."""
     plain = [layer for layer in unet.modules() if isinstance(layer, Attention) and _is_plain(layer)]
-    before = [layer.processor for layer in plain]
     for layer in plain:
-        layer.processor = _KeptText()
+        layer.forward = partial(_KeptText(), layer)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for layer, processor in zip(plain, before, strict=True):
-            layer.processor = processor
+        for layer in plain:
+            del layer.forward
 
 
 def _is_plain(attn: Any) -> bool:
     special = (attn.spatial_norm, attn.group_norm, attn.norm_cross, attn.norm_q, attn.norm_k, attn.added_kv_proj_dim)
     same_output = not attn.residual_connection and attn.rescale_output_factor == 1.0
-    return type(attn.processor) is AttnProcessor2_0 and same_output and not any(special)
+    return type(attn.processor) is AttnProcessor2_0 and same_output and not any(special) and "forward" not in vars(attn)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Who writes captions: offline from names, embedded descriptions and colours; from a hub by a vision-language model, when the user says yes.
+"""Who writes captions: offline from names, embedded descriptions and colours; from a hub by a vision-language model, when the user
+says yes.
 
-In: items (and pictures). Out: captions. The offline members need nothing; those of a hub are loaded at their first picture. Captions are proposals: the
-page turns the ones that the user takes into edits.
+In: items (and pictures). Out: captions. The offline members need nothing; those of a hub are loaded at their first picture.
+Captions are proposals: the page turns the ones that the user takes into edits.
 """
 
 from __future__ import annotations
@@ -65,10 +66,10 @@ def colour_name(lab: tuple[float, float, float]) -> str:
 
 
 def background_words(look: Look) -> str:
-    """ "on a mint background", where the background is plain; else ""."""
-    if look.ground.plain < 0.7:
-        return ""
+    """ "on a mint background" where the background is plain, else "in green surroundings"."""
     name = colour_name(look.ground.colour)
+    if look.ground.plain < 0.7:
+        return f"in {name} surroundings"
     return f"on {'an' if name[0] in 'aeiou' else 'a'} {name} background"
 
 
@@ -132,7 +133,9 @@ def _as_words(stem: str) -> str:
 
 
 def from_template(template: str) -> Callable[[Item], str]:
-    """A function that fills a template: {name} file words, {folder} folder words, {caption} the present caption. Raises DatasetError for other fields."""
+    """A function that fills a template: {name} file words, {folder} folder words, {caption} the present caption. Raises
+    DatasetError for other fields.
+    """
     fields = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
     unknown = fields - {"name", "folder", "caption"}
     if unknown:
@@ -146,7 +149,9 @@ def from_template(template: str) -> Callable[[Item], str]:
 
 
 def embedded_description(item: Item) -> str:
-    """The description inside the file: XMP dc:description, IPTC caption (2:120), or EXIF ImageDescription; "" if none, or if a camera wrote it."""
+    """The description inside the file: XMP dc:description, IPTC caption (2:120), or EXIF ImageDescription; "" if none, or if a
+    camera wrote it.
+    """
     try:
         with Image.open(item.path) as image:
             found = (_xmp_description(image), _iptc_caption(image), _exif_description(image))

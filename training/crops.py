@@ -36,7 +36,9 @@ def view(item: Item, buckets: Sequence[Size], *, stride_px: int = 64, upscale: b
 
 
 def focal_point(look: Look, picture: Image.Image) -> tuple[float, float]:
-    """The point (x, y) that a crop should keep in view: the largest face, else the subject on its plain background, else what draws the eye."""
+    """The point (x, y) that a crop should keep in view: the largest face, else the subject on its plain background, else what draws
+    the eye.
+    """
     if look.faces:
         left, top, right, bottom = look.faces[0].box
         return _clamped((left + right) / 2), _clamped((top + bottom) / 2)

@@ -1,7 +1,8 @@
-"""Faces in a picture, offline, by the YuNet detector (Wu et al. 2023, doi 10.1007/s11633-023-1423-y; weights MIT, shipped in training/models).
+"""Faces in a picture, offline, by the YuNet detector (Wu et al. 2023, doi 10.1007/s11633-023-1423-y; weights MIT, shipped in
+training/models).
 
-In: rgb [H, W, 3] uint8. Out: boxes and landmarks in fractions; a face that is cut by the picture's edge is found too, because it is looked for in a
-picture with room around it. Does not tell who it is.
+In: rgb [H, W, 3] uint8. Out: boxes and landmarks in fractions; a face that is cut by the picture's edge is found too, because it is
+looked for in a picture with room around it. Does not tell who it is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _local = threading.local()
 
 @dataclass(frozen=True)
 class Face:
-    """box: fractions of the picture, beyond 0-1 where the picture cuts the face. is_cut: an eye, nose or mouth corner, or a fifth of the face, lies outside."""
+    """box: fractions of the picture, beyond 0-1 where the picture cuts the face. is_cut: an eye, nose or mouth corner, or a fifth
+    of the face, lies outside.
+    """
 
     box: Box
     score: float

@@ -1,7 +1,7 @@
 """The doctor: looks at a set, names every fault with what it costs and how to mend it, and gives a score.
 
-In: a dataset and what is to be taught. Out: a frozen `Report`. Fixes are edits: nothing changes until they are applied (edit_log.py), and each
-can be undone. The checks themselves stand in checks/, one function and one table line each.
+In: a dataset and what is to be taught. Out: a frozen `Report`. Fixes are edits: nothing changes until they are applied
+(edit_log.py), and each can be undone. The checks themselves stand in checks/, one function and one table line each.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _LEAVES_OUT = (LeaveOut, KeepOneOf)
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of fault in a set. words: what stands on each picture's badge, in the order of `keys`. points: what mending it adds to the score."""
+    """One kind of fault in a set. words: what stands on each picture's badge, in the order of `keys`. points: what mending it adds
+    to the score.
+    """
 
     code: str
     severity: Severity
@@ -80,7 +82,9 @@ class Report:
 
     @property
     def fixes(self) -> tuple[Edit, ...]:
-        """One set of edits that mends all: of a picture that is left out nothing else is changed, and of a pair that is doubled one stays."""
+        """One set of edits that mends all: of a picture that is left out nothing else is changed, and of a pair that is doubled one
+        stays.
+        """
         chosen: list[Edit] = []
         gone: set[str] = set()
         changed: set[tuple[str, str]] = set()
@@ -110,7 +114,8 @@ def inspect_dataset(
 ) -> Report:
     """Everything that could be better in a set, its edits applied. base_size_px: the base's own size.
 
-    count_tokens: the base's (without start and end); None: estimated. cache: a folder that makes the next look instant. progress: (done, all pictures).
+    count_tokens: the base's (without start and end); None: estimated. cache: a folder that makes the next look instant. progress:
+    (done, all pictures).
     """
     looks, failures = look_at(dataset.items, cache=cache, progress=progress)
     told = {key: (error.message, error.fix) for key, error in failures.items()}

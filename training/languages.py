@@ -1,7 +1,7 @@
 """Which language a caption is written in, from its letters and its small words.
 
-In: a caption. Out: a language code, or "" where nothing can be said (too short, only names). Knows the scripts of the world roughly and small words
-of six languages in Latin letters; good enough to notice that a caption is not English, which is all that is asked.
+In: a caption. Out: a language code, or "" where nothing can be said (too short, only names). Knows the scripts of the world roughly
+and small words of six languages in Latin letters; good enough to notice that a caption is not English, which is all that is asked.
 """
 
 from __future__ import annotations

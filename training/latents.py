@@ -30,7 +30,7 @@ from training.config import PictureSettings, TrainSettings
 from training.dataset import Dataset, Item
 from training.images import choose_buckets, cut_for, frame, mask_for, nearest_bucket, open_item
 
-ENCODED_TOGETHER = 8
+OPENED_AHEAD = 8  # pictures opened before their turn, so that memory stays flat
 
 
 @dataclass(frozen=True)
@@ -174,24 +174,21 @@ def _plan(item: Item, buckets: Sequence[tuple[int, int]], base: Base, settings: 
 
 
 def _encode_pictures(work: list[tuple[CachedPicture, Item]], base: Base, settings: PictureSettings) -> Generator[Phase, None, None]:
-    """Write the missing latents, pictures of one bucket together, files being opened while the base encodes."""
+    """Write the missing latents, files being opened while the base encodes.
+
+    One picture at a time: in a batch the last bits depend on the neighbours, and a run that was killed while encoding would not go on as an unbroken one.
+    """
     missing = [(plan, item) for plan, item in work if not all(is_whole(path) for path in plan.latents)]
-    missing.sort(key=lambda pair: pair[0].bucket)
-    done = 0
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
-        opened = _ahead(readers, lambda pair: _pixels(*pair, settings), missing, ahead=2 * ENCODED_TOGETHER)
-        for group in _groups(missing, ENCODED_TOGETHER):
+        opened = _ahead(readers, lambda pair: _pixels(*pair, settings), missing, ahead=OPENED_AHEAD)
+        for done, ((plan, _), (pixels, mask)) in enumerate(zip(missing, opened, strict=True)):
             yield Phase("pictures", done, len(missing))
-            loaded = [next(opened) for _ in group]
-            for side in range(len(group[0][0].latents)):
-                batch = torch.stack([pixels.flip(2) if side else pixels for pixels, _ in loaded])
+            for side, path in enumerate(plan.latents):
                 with torch.no_grad():
-                    latents = base.encode_images(batch.to(base.device)).float().cpu()
-                for (plan, _), latent, (_, mask) in zip(group, latents, loaded, strict=True):
-                    _write_entry(plan.latents[side], {"latents": latent, **_latent_mask(mask, latent, flipped=bool(side))})
-            done += len(group)
+                    latent = base.encode_images((pixels.flip(2) if side else pixels)[None].to(base.device))[0].float().cpu()
+                _write_entry(path, {"latents": latent, **_latent_mask(mask, latent, flipped=bool(side))})
     if missing:
-        yield Phase("pictures", done, len(missing))
+        yield Phase("pictures", len(missing), len(missing))
 
 
 def _pixels(plan: CachedPicture, item: Item, settings: PictureSettings) -> tuple[Tensor, Tensor | None]:
@@ -208,19 +205,8 @@ def _latent_mask(mask: Tensor | None, latent: Tensor, *, flipped: bool) -> dict[
     return {"mask": shrunk.flip(2) if flipped else shrunk}
 
 
-def _groups(work: list[tuple[CachedPicture, Item]], size: int) -> list[list[tuple[CachedPicture, Item]]]:
-    """Runs of equal bucket, at most `size` long."""
-    groups: list[list[tuple[CachedPicture, Item]]] = []
-    for pair in work:
-        if groups and groups[-1][0][0].bucket == pair[0].bucket and len(groups[-1]) < size:
-            groups[-1].append(pair)
-        else:
-            groups.append([pair])
-    return groups
-
-
 def _ahead(pool: ThreadPoolExecutor, work: Callable, tasks: Sequence, *, ahead: int) -> Iterable:
-    """Results in order, at most `ahead` of them being made in advance, so that memory stays flat."""
+    """Results in order, at most `ahead` of them being made in advance."""
     waiting = iter(tasks)
     futures = [pool.submit(work, task) for task in islice(waiting, ahead)]
     while futures:
@@ -238,4 +224,4 @@ def _write_entry(path: Path, tensors: dict[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_bytes(save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}))
-    os.replace(partial, path)
+    partial.replace(path)

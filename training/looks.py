@@ -1,7 +1,7 @@
 """What one picture looks like, in numbers: a `Look`.
 
-In: an opened picture. Out: its measures, perceptual hash and, once encoded, its features. Does not open files (survey.py does), keeps nothing
-(look_cache.py does) and says nothing about what is good or bad: the checks do.
+In: an opened picture. Out: its measures, perceptual hash and, once encoded, its features. Does not open files (survey.py does),
+keeps nothing (look_cache.py does) and says nothing about what is good or bad: the checks do.
 """
 
 from __future__ import annotations

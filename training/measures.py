@@ -13,6 +13,7 @@ import numpy as np
 
 from training.edits import Box
 
+_ROUNDING = 1.5  # |Laplacian| that rounding to whole grey values alone can give
 RING = 0.06  # share of the shorter side that counts as the picture's rim
 RING_SAMPLES = 8  # colour samples along each side of the rim
 
@@ -26,13 +27,15 @@ def sharpness(grey: np.ndarray) -> float:
     gradient = cv2.magnitude(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)) / 4
     laplacian = np.abs(cv2.Laplacian(smooth, cv2.CV_32F, ksize=1))
     steep, curved = np.percentile(gradient, 99.5), np.percentile(laplacian, 99.5)
-    return float(curved / max(steep, 1.0))
+    return float(max(curved - _ROUNDING, 0.0) / max(steep, 1.0))
 
 
 @dataclass(frozen=True)
 class Light:
-    """Luma, 0-1. low, middle, high: 2nd, 50th and 98th percentile of the picture. subject_low, subject_middle: 10th and 50th of what is not
-    the rim's colour. white: share of that which is clipped. span: widest distance from 2nd to 98th percentile among red, green and blue."""
+    """Luma, 0-1. low, middle, high: 2nd, 50th and 98th percentile of the picture. subject_low, subject_middle: 10th and 50th of
+    what is not the rim's colour. white: share of that which is clipped. span: widest distance from 2nd to 98th percentile among
+    red, green and blue.
+    """
 
     low: float
     middle: float
@@ -76,7 +79,7 @@ def _difference(rgb: np.ndarray, colour: np.ndarray) -> np.ndarray:
 def inner_box(rgb: np.ndarray) -> Box | None:
     """What lies inside a letterbox or frame of one flat colour; None where there is no such border.
 
-    A border has bars on two opposite sides or on all four, of about one thickness, each ending abruptly along nine tenths of its length:
+    A border has bars on two opposite sides or on all four, of about one thickness, each ending abruptly along most of its length:
     so neither a plain studio background nor a gradient is a border.
     """
     for first, last in ((rgb[:2], rgb[-2:]), (rgb[:, :2], rgb[:, -2:])):
@@ -101,7 +104,10 @@ def _framed(off: np.ndarray) -> Box | None:
     step = 3  # px: scaling and JPEG smear the line over a few rows
     lines = [off[min(top + step, height - 1), left:right], off[max(bottom - 1 - step, 0), left:right]] if across else []
     lines += [off[top:bottom, min(left + step, width - 1)], off[top:bottom, max(right - 1 - step, 0)]] if beside else []
-    if min(float(line.mean()) for line in lines) < 0.9:
+    needed = (
+        0.85 if across and beside else 0.5
+    )  # bars that run from edge to edge are surer than a frame, which a square thing on plain ground resembles
+    if min(float(line.mean()) for line in lines) < needed:
         return None
     return left / width, top / height, right / width, bottom / height
 

@@ -339,6 +339,10 @@ def _warnings(settings: TrainSettings, case: _Case, forecast: Forecast) -> list[
     empty = sum(not caption.strip() for caption in case.captions)
     if empty:
         found.append(Advice("empty-captions", f"{empty} of {case.pictures} pictures have no caption.", "Caption them, so that what varies is not taken for what is taught."))
+    distinct = len({caption.strip().casefold() for caption in case.captions})
+    if case.pictures >= 10 and distinct <= case.pictures // 3 and not empty:
+        message = f"{case.pictures} pictures share {distinct} different caption{'s' if distinct > 1 else ''}."
+        found.append(Advice("same-captions", message, "Say what varies (angle, background, light), so that it stays free to vary."))
     if not case.trigger:
         found.append(Advice("no-trigger", "There is no trigger word.", "Choose a rare word; without it every prompt is affected."))
     if case.base.is_guess:

@@ -1,7 +1,9 @@
-"""Takes private metadata out of picture files without touching a pixel: place, serial numbers, names, edit history, embedded thumbnails.
+"""Takes private metadata out of picture files without touching a pixel: place, serial numbers, names, edit history, embedded
+thumbnails.
 
-In: the bytes of a JPEG, PNG or WebP. Out: the same picture without EXIF, XMP, IPTC and comments; colour profile and orientation stay, because without
-them it would look different. Other formats are written anew as PNG. Originals are never changed: only what leaves is.
+In: the bytes of a JPEG, PNG or WebP. Out: the same picture without EXIF, XMP, IPTC and comments; colour profile and orientation
+stay, because without them it would look different. Other formats are written anew as PNG. Originals are never changed: only what
+leaves is.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _head(name: str, phrase: str, settings: TrainSettings, verdict: Verdict) -> 
 
 
 def _section(title: str, body: str, note: str = "") -> str:
-    return f'<section><h2>{title}</h2>{f"<p class=note>{note}</p>" if note else ""}{body}</section>'
+    return f'<section><h2>{title}</h2>{f"<p class=lead>{note}</p>" if note else ""}{body}</section>'
 
 
 def _pairs(run: Run, verdict: Verdict, dataset: Dataset) -> str:
@@ -234,7 +234,7 @@ def _figure(picture: Image.Image | None, caption: str, *, alt: str, side_px: int
     small.save(buffer, format="WEBP", quality=82)
     source = base64.b64encode(buffer.getvalue()).decode()
     named = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure><img src="data:image/webp;base64,{source}" width="{small.width}" height="{small.height}" alt="{escape(alt)}" loading="lazy">{named}</figure>'
+    return f'<figure><img src="data:image/webp;base64,{source}" width="{small.width}" height="{small.height}" alt="{escape(alt)}">{named}</figure>'
 
 
 def _percent(share: float) -> str:

@@ -10,8 +10,8 @@ h1 { font-size: 40px; line-height: 1.15; font-weight: 650; letter-spacing: -0.02
 h2 { font-size: 18px; font-weight: 650; margin-bottom: 12px; }
 h3 { font-size: 15px; font-weight: 650; margin-bottom: 4px; }
 section { margin-top: 44px; padding-top: 28px; border-top: 1px solid var(--line); }
-.eyebrow, .note, .prompt, figcaption, dt { color: var(--soft); font-size: 13px; }
-.note { margin: -8px 0 16px; }
+.eyebrow, .lead, .prompt, figcaption, dt { color: var(--soft); font-size: 13px; }
+.lead { margin: -8px 0 16px; }
 .say { margin-top: 12px; font-size: 18px; }
 code { font: 0.94em ui-monospace, monospace; background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: 1px 6px; overflow-wrap: anywhere; }
 .verdict { margin-top: 20px; padding: 14px 16px; background: var(--card); border: 1px solid var(--line); border-left: 3px solid var(--good); border-radius: 10px; font-size: 18px; }

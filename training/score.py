@@ -1,7 +1,7 @@
 """One number from 0 to 100 for a set, from the faults found in it; and what mending each would bring.
 
-In: faults by picture and of the set, as weights. Out: the score and its parts. Formula and proof that planting a fault never raises it and mending
-one never lowers it: docs/doctor.md. Knows nothing of pictures.
+In: faults by picture and of the set, as weights. Out: the score and its parts. Formula and proof that planting a fault never raises
+it and mending one never lowers it: docs/doctor.md. Knows nothing of pictures.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LEAST_FOR_COUNT = 0.3  # what even a single picture keeps of the count's part
 class Tally:
     """What the score is made from. worths: 1 - weight of each picture's faults, multiplied, for every picture in use.
 
-    sound: pictures in use without a fault that is mended by leaving them out. total: all pictures ever given, refused and left-out ones included.
-    refused: unreadable files that were not left out yet. set_losses: weight x extent of each fault of the set.
+    sound: pictures in use without a fault that is mended by leaving them out. total: all pictures ever given, refused and left-out
+    ones included. refused: unreadable files that were not left out yet. set_losses: weight x extent of each fault of the set.
     """
 
     worths: tuple[float, ...]
@@ -49,7 +49,9 @@ class Parts:
 
 
 def parts(tally: Tally, intent: Intent) -> Parts:
-    """pictures: 1 - lost worth / all pictures ever given. count: sound pictures against what is enough. whole: faults of the set multiplied."""
+    """pictures: 1 - lost worth / all pictures ever given. count: sound pictures against what is enough. whole: faults of the set
+    multiplied.
+    """
     lost = sum(1 - worth for worth in tally.worths) + tally.refused
     count = LEAST_FOR_COUNT + (1 - LEAST_FOR_COUNT) * min(1.0, tally.sound / ENOUGH[intent])
     return Parts(1 - lost / max(tally.total, 1), count if tally.sound else 0.0, math.prod(1 - loss for loss in tally.set_losses))

@@ -28,7 +28,9 @@ _CHUNK = 32  # pictures in memory at once
 
 
 def look_at(items: Sequence[Item], *, cache: Path | None = None, progress: Progress | None = None) -> tuple[dict[str, Look], Failures]:
-    """(look by item key, what is wrong with items that cannot be decoded). cache: folder for measures and thumbnails; None keeps nothing."""
+    """(look by item key, what is wrong with items that cannot be decoded). cache: folder for measures and thumbnails; None keeps
+    nothing.
+    """
     kept = LookCache(cache)
     known = kept.read({look_id(item) for item in items})
     missing = list({look_id(item): item for item in items if look_id(item) not in known or not kept.has_thumbnail(look_id(item))}.values())

@@ -1,6 +1,7 @@
 """WD14 taggers from a hub: tags instead of sentences, best for drawn characters.
 
-In: a hub id. Out: a function picture -> tags, comma separated. Needs onnxruntime and a hub; does not decide which tags to keep beyond a threshold.
+In: a hub id. Out: a function picture -> tags, comma separated. Needs onnxruntime and a hub; does not decide which tags to keep
+beyond a threshold.
 """
 
 from __future__ import annotations

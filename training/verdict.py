@@ -28,7 +28,7 @@ from training.runs import Run
 from training.scores import closeness, colour, copying, health, leak
 from training.scores.encoding import Lens, default_encoders, encode_items, make_lens, open_square, text_encoder_of
 from training.scores.kinds import Example, Finding, Nearest, Score, Verdict
-from training.scores.probes import QUICK, Probe, Probes, Thoroughness, make_probes
+from training.scores.probes import GLANCE, QUICK, Probe, Probes, Thoroughness, make_probes
 
 if TYPE_CHECKING:
     from pipelines.families.base import Base
@@ -61,10 +61,12 @@ def score_run(
     checkpoints = {int(folder.name): folder / "adapter.safetensors" for folder in checkpoint_folders(run.path)}
     if not checkpoints:
         raise RunError(f"{run.path.name} has no checkpoint to judge.", fix="Let it train until its first checkpoint.")
+    if _is_dead(checkpoints, base):  # all pictures would be the base's: a few of the last checkpoint's are enough to show it
+        checkpoints, how = {max(checkpoints): checkpoints[max(checkpoints)]}, GLANCE
     scene = yield from _set_up(run, base, dataset, how=how, encoders=tuple(encoders or default_encoders()), checkpoints=len(checkpoints))
     curve = health.curve_of(list(run.events()))
     judged = {}
-    for step, path in _worth_drawing(checkpoints, base).items():
+    for step, path in checkpoints.items():
         judged[step, 1.0] = yield from _score(scene, step, path, strength=1.0, is_finalist=False)
     first = decision.decide(decision.with_curve([score for score, _ in judged.values()], curve), curve)
     finalists = _finalists(decision.with_curve([score for score, _ in judged.values()], curve), curve, count=how.finalists)
@@ -184,19 +186,17 @@ def redraw(base: Base, pictures: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def _finalists(scores: Sequence[Score], curve: health.Curve, *, count: int) -> list[int]:
-    """Steps of the checkpoints that are worth most, and the last one: whether a run was too long shows there."""
+    """Steps of the checkpoints that are worth most."""
     primary = decision.primary_scores(scores)
     worth = decision.smoothed(np.array([decision.utility(score, curve) for score in primary]))
     return [primary[index].step for index in np.argsort(-worth, kind="stable")[:count]]
 
 
-def _worth_drawing(checkpoints: dict[int, Path], base: Base) -> dict[int, Path]:
-    """All checkpoints; only the last one where none has an effect: their pictures would all be the base's."""
+def _is_dead(checkpoints: dict[int, Path], base: Base) -> bool:
+    """True if the last checkpoint's weights have no effect worth drawing."""
     from pipelines.adapter import effect_size, load_adapter
 
-    last = max(checkpoints)
-    is_dead = effect_size(base, load_adapter(checkpoints[last])) < decision.LIMITS.dead_effect
-    return {last: checkpoints[last]} if is_dead else checkpoints
+    return effect_size(base, load_adapter(checkpoints[max(checkpoints)])) < decision.LIMITS.dead_effect
 
 
 def _score(scene: _Scene, step: int, path: Path, *, strength: float, is_finalist: bool) -> Generator[Event, None, tuple[Score, list[Nearest]]]:

@@ -222,7 +222,7 @@
     let taking = Promise.resolve(), done = 0;
     for (const [index, batch] of batches.entries()) {
       let sent;
-      try { sent = await brandprint.send(batch, (bytes) => { up.sent = Math.min(done + bytes, up.total); if (this.ui.upload === up) this.draw(); }); }
+      try { sent = await brandprint.send(batch, (bytes) => { up.sent = Math.min(done + bytes, up.total); if (this.ui.upload === up) this.drawSoon(); }); }
       catch (error) { batch.forEach(({ name }) => up.refused.push({ name, reason: t(error.message === "large" ? "pictures.too_large" : "pictures.not_sent", { size: size(brandprint.settings.limits.file_bytes) }), fix: "" })); continue; }
       done += batch.reduce((sum, { file }) => sum + file.size, 0);
       await taking;
@@ -231,7 +231,7 @@
         if (answer?.ok) { up.added += answer.intake.added; up.texts += answer.intake.texts; up.doubles.push(...answer.intake.doubles); up.refused.push(...answer.intake.refused); }
         else batch.forEach(({ name }) => up.refused.push({ name, reason: answer?.message || t("pictures.not_sent"), fix: answer?.fix || "" }));
         up.files += batch.length;
-        if (this.ui.upload === up) this.draw();
+        if (this.ui.upload === up) this.drawSoon();
       })();
     }
     await taking;

@@ -162,6 +162,8 @@ window.brandprint = (() => {
       this.kind.after?.call(this, this.view);
     }
     upload(files) { return brandprint.uploader.call(this, files); }
+    /** Draws at most five times a second, for progress that comes in bursts. */
+    drawSoon() { if (this.soon) return; this.soon = setTimeout(() => { this.soon = 0; this.draw(); }, 200); }
     find(selector) { return this.element.querySelector(selector); }
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden) Object.values(parts).forEach((part) => part.isVisible() && part.look()); });

@@ -9,7 +9,7 @@ import typer
 
 from app.terminal import say, show_json
 
-COLOURS = {"serious": "red", "warning": "yellow", "notice": "dim"}
+COLOURS = {"serious": "red", "warning": "yellow", "hint": "dim"}
 
 
 def check(
@@ -24,45 +24,66 @@ def check(
 ) -> None:
     """Look at every picture and caption: a score, the problems, and what would raise it most."""
     from training.base_facts import read_base_facts
-    from training.dataset import load_dataset
-    from training.inspect import apply_fixes, inspect_dataset, undo_all
+    from training.edit_log import EditLog
 
+    log = EditLog(pictures)
     if undo:
-        say(f"{undo_all(pictures)} edits taken back.")
+        say(f"{len(log.undo_all())} edits taken back.")
         return
+    size_px = read_base_facts(base).native_size_px
+    dataset, report = look(pictures, intent=intent, trigger=trigger, noun=noun, base_size_px=size_px)
+    changed = log.apply(report.fixes) if fix else ()
+    if changed:
+        dataset, report = look(pictures, intent=intent, trigger=trigger, noun=noun, base_size_px=size_px)
+    if as_json:
+        show_json(record_of(dataset, report))
+        return
+    if fix:
+        say(f"{len(changed)} edits made; brandprint check {pictures} --undo takes them back.")
+    show_report(dataset, report)
+
+
+def look(pictures: Path, *, base_size_px: int, intent: str = "", trigger: str = "", noun: str = ""):
+    """The dataset and the doctor's report; what the caller did not say is taken from the folder's own hints."""
+    from training.dataset import load_dataset
+    from training.inspect import inspect_dataset
+
     dataset = load_dataset(pictures)
     hints = dataset.hints
     told = {"intent": intent or hints.intent or "product", "trigger": trigger or hints.trigger, "noun": noun or hints.noun}
-    report = inspect_dataset(dataset, **told, base_size_px=read_base_facts(base).native_size_px, cache=cache_beside(pictures))
-    if fix:
-        changed = apply_fixes(report, pictures)
-        dataset = load_dataset(pictures)
-        report = inspect_dataset(dataset, **told, base_size_px=read_base_facts(base).native_size_px, cache=cache_beside(pictures))
-    if as_json:
-        show_json(report.record())
-        return
-    if fix:
-        say(f"{changed} edits made; brandprint check --undo takes them back.")
-    show_report(dataset, report)
+    return dataset, inspect_dataset(dataset, **told, base_size_px=base_size_px, cache=cache_of(pictures))
+
+
+def record_of(dataset, report) -> dict:
+    """The report for scripts."""
+    return {
+        "pictures": report.pictures,
+        "score": report.score,
+        "rejected": [{"name": one.name, "reason": one.reason, "fix": one.fix} for one in dataset.rejected],
+        "ignored": [{"name": one.name, "reason": one.reason} for one in dataset.ignored],
+        "problems": [
+            {"code": one.code, "severity": one.severity, "pictures": list(one.keys), "sentence": one.sentence, "cost": one.cost, "fixes": len(one.fixes), "points": one.points}
+            for one in report.problems
+        ],
+    }
 
 
 def show_report(dataset, report) -> None:
     """The report in words."""
-    say(f"[bold]{len(dataset.items)} pictures, score {report.score:.0f} of 100[/bold]")
+    say(f"[bold]Score {report.score} of 100.[/bold] {report.summary}")
     for rejected in dataset.rejected:
         say(f"[red]not used[/red] {rejected.name}: {rejected.reason} {rejected.fix}")
     for problem in report.problems:
-        colour = COLOURS.get(problem.severity, "white")
-        say(f"[{colour}]{problem.severity}[/{colour}] {problem.sentence}")
-    if not report.problems and not dataset.rejected:
-        say("Nothing to mend: this set is ready.")
-    elif report.top3:
+        say(f"[{COLOURS[problem.severity]}]{problem.severity}[/{COLOURS[problem.severity]}] {problem.sentence} {problem.cost}")
+    if report.top3:
         say("What would raise the score most:")
-        for advice in report.top3:
-            say(f"  {advice}")
+    for problem in report.top3:
+        say(f"  +{problem.points:.0f}  {problem.sentence}")
+    if any(problem.fixes for problem in report.problems):
+        say("--fix mends what can be mended; originals are never touched.")
 
 
-def cache_beside(pictures: Path) -> Path:
+def cache_of(pictures: Path) -> Path:
     """Where measures of a set are kept between looks: in the user's cache, never among the pictures."""
     import hashlib
     import os

@@ -1,4 +1,4 @@
-"""`brandprint preview` and `board`: what an adapter does, as pictures."""
+"""`brandprint preview`, `board` and `verdict`: what an adapter does, as pictures and as figures."""
 
 from __future__ import annotations
 
@@ -131,3 +131,36 @@ def board(
             printer(event)
     if not as_json:
         say(f"Board: {folder / 'board.html'}")
+
+
+def verdict(
+    run_path: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a training.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
+) -> None:
+    """Which checkpoint, at which strength, and why; written into the adapter's card."""
+    from training.runs import open_run
+
+    found = judge(open_run(run_path), as_json=as_json)
+    if as_json:
+        show_json(found.model_dump(mode="json"))
+    else:
+        say(f"{found.sentence} {found.confidence_words}")
+        for finding in found.findings:
+            say(f"[yellow]{finding.message}[/yellow]")
+
+
+def judge(run, *, as_json: bool = False):
+    """Score every checkpoint, make the pick the run's adapter, write the client's page; returns the verdict."""
+    from app.terminal import EventPrinter
+    from pipelines.families.base import load_base
+    from training.dataset import load_dataset
+    from training.execute import best_device
+    from training.report import write_report
+    from training.verdict import apply_verdict, score_run
+
+    base = load_base(run.job.settings["base"], device=best_device())
+    with EventPrinter(as_json=as_json, quiet=("picture",)) as printer:
+        found = printer.follow(score_run(run, base, load_dataset(run.path / run.job.dataset)))
+    apply_verdict(run, found)
+    write_report(run)
+    return found

@@ -97,7 +97,7 @@ def _board(workspace: Workspace, chosen: Result, runs: list[Run]) -> dict[str, A
     cells = [{"step": shown.step, "strength": shown.strength, "prompt": shown.prompt, "path": str(run.path / shown.path)} for shown in progress.pictures]
     return {
         "run": run.path.name, "state": progress.state, "cells": cells, "strengths": [0.0, *run.job.settings["strengths"]], "steps": run.job.settings["steps"], "prompts": run.job.settings["prompts"],
-        "done": progress.phase_done, "total": progress.phase_total, "error": progress.error,
+        "done": progress.phase_done, "total": progress.phase_total, "error": progress.error, "sheets": [str(path) for name in ("board.png", "board.pdf") if (path := run.path / name).exists()],
     }  # fmt: skip
 
 

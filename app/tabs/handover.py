@@ -57,7 +57,8 @@ def _told(project: Project, result: Result) -> Card:
 
 def cover_of(run: Run, step: int) -> str:
     """A preview of the chosen checkpoint, else the newest one."""
-    found = sorted((run.path / "previews" / f"{step:06d}").glob("*.png")) or sorted((run.path / "previews").rglob("*.png"), reverse=True)
+    previews = run.path / "previews"
+    found = sorted((previews / f"{step:06d}").glob("*.*")) or sorted((path for path in previews.rglob("*.*") if path.is_file()), reverse=True)
     return str(found[0]) if found else ""
 
 
@@ -134,7 +135,7 @@ def _copy(ask: Ask) -> Reply:
             source = export.path / file["path"]
             partial = folder / f".{source.name}.partial"
             shutil.copyfile(source, partial)
-            os.replace(partial, folder / source.name)
+            partial.replace(folder / source.name)
     return Reply(note=words("handover.copied", folder=folder.name))
 
 

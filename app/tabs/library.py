@@ -69,7 +69,7 @@ def _import(ask: Ask) -> Reply:
     project = ask.workspace.create(name)
     id = jobs.new_id("import")
     (project.runs / id).mkdir(parents=True)
-    os.replace(upload.path, project.runs / id / "source.safetensors")
+    upload.path.replace(project.runs / id / "source.safetensors")
     jobs.start(ask.workspace, project, Job(kind="export", name=name, settings={"what": "import", "base": "starter", "path": "source.safetensors", "name": name}), id=id)
     return Reply(note=words("library.importing", name=name))
 
@@ -106,7 +106,7 @@ def _delete(ask: Ask) -> Reply:
     if run is None or run.is_alive():
         raise ConfigError("That adapter is gone." if run is None else f"{run.job.name} is being worked on.", fix="Reload the page." if run is None else "Stop it first.")
     (project.path / ".bin").mkdir(exist_ok=True)
-    os.replace(run.path, project.path / ".bin" / run.path.name)
+    run.path.replace(project.path / ".bin" / run.path.name)
     return Reply(note=words("library.deleted", name=run.job.name), undo={"do": "restore", "of": project.id, "run": run.path.name})
 
 
@@ -115,7 +115,7 @@ def _restore(ask: Ask) -> Reply:
     moved = next((path for path in (project.path / ".bin").glob("*") if path.name == ask.text("run")), None)
     if moved is None:
         raise ConfigError("The bin does not hold it any more.", fix="Reload the page.")
-    os.replace(moved, project.runs / moved.name)
+    moved.replace(project.runs / moved.name)
     return Reply(note=words("library.restored"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from app import jobs
 from app.projects import Project, Workspace
 from app.tabs.running import state_of
-from app.worker import _lock, _record_death, _take_up_again, Beat
+from app.worker import Beat, _lock, _record_death, _take_up_again
 from pipelines.errors import ConfigError
 from pipelines.events import Finished, Started, Step
 from training.runs import Job, Run, open_run

@@ -38,7 +38,7 @@ def test_percent_never_falls_from_preparing_over_steps_to_the_verdict():
 
 
 def test_a_resumed_run_counts_its_pace_from_the_new_start():
-    records = steps(10, pace=50.0) + [{"at": 5000.0, "kind": "stopped", "step": 10}]
+    records = [*steps(10, pace=50.0), {"at": 5000.0, "kind": "stopped", "step": 10}]
     records += [{"at": 9000.0, "kind": "started", "total_steps": 100, "first_step": 10, "device": "cpu", "precision": "fp32"}]
     records += [{"at": 9000.0 + number - 10, "kind": "step", "step": number, "loss": 0.1, "learning_rate": 1e-3, "sec_per_step": 1.0} for number in range(11, 21)]
     progress = look(records, now=9010.0)
@@ -61,7 +61,7 @@ def test_thinning_keeps_both_ends():
 
 
 def test_a_failure_shows_its_message_only_while_it_is_the_last_word():
-    records = steps(3) + [{"at": 1.0, "kind": "failed", "message": "Memory ran out.", "fix": "Lower the size."}]
+    records = [*steps(3), {"at": 1.0, "kind": "failed", "message": "Memory ran out.", "fix": "Lower the size."}]
     assert look(records, "failed").error == ("Memory ran out.", "Lower the size.")
     assert look(records + steps(3), "running").error is None
 
@@ -72,7 +72,7 @@ def test_previews_are_told_once_each_even_if_drawn_again():
 
 
 def test_the_verdict_after_a_stop_counts_as_closing():
-    records = steps(5) + [{"at": 1.0, "kind": "stopped", "step": 5}, {"at": 2.0, "kind": "phase", "name": "scoring", "done": 1, "total": 4}]
+    records = [*steps(5), {"at": 1.0, "kind": "stopped", "step": 5}, {"at": 2.0, "kind": "phase", "name": "scoring", "done": 1, "total": 4}]
     assert look(records, "running").is_closing
     assert not look(records, "stopped").is_closing
     assert look(records + steps(1), "running").is_closing is False

@@ -69,9 +69,12 @@ def test_samples_come_once_and_not_again_after_they_were_deleted(tmp_path: Path,
         (source / name).mkdir(parents=True)
         (source / name / "1.txt").write_text("caption")
         (source / name / "project.json").write_text(json.dumps({"name": name, "intent": name, "trigger": "x", "noun": "y", "credit": "us"}))
+    (source / "trained" / "product").mkdir(parents=True)
+    (source / "trained" / "product" / "job.json").write_text(Job(kind="train", name="x").model_dump_json())
     fresh = open_workspace(tmp_path / "fresh")
     assert [sample.about.name for sample in add_samples(fresh, source)] == ["style", "product"]
     assert all(sample.about.is_sample for sample in fresh.projects())
+    assert [len(sample.all_runs()) for sample in fresh.projects()] == [1, 0]  # the product comes taught
     assert add_samples(fresh, source) == []
     for sample in fresh.projects():
         fresh.delete(sample.id)

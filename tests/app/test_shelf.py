@@ -9,8 +9,8 @@ from PIL import Image
 
 from app.projects import Project, Workspace
 from app.shelf import apply_edits, make_thumb, read_actions, read_shelf, set_caption, shelf_signature, thumb_path, undo_last
-from training.edits import LeaveOut, Rotate
 from tests.app.drawn import draw_picture
+from training.edits import LeaveOut, Rotate
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

@@ -16,8 +16,8 @@ from app.results import chosen_result
 from app.shelf import read_shelf
 from app.ui import PARTS
 from pipelines.events import Finished, Picture, Saved, Started, Step, Validated
-from training.runs import Job, Run, create_run
 from tests.app.drawn import draw_picture
+from training.runs import Job, Run, create_run
 
 Call = Callable[..., dict]
 
@@ -165,7 +165,7 @@ def test_drawing_asks_for_base_and_adapter_on_the_same_seed(call: Call, taught: 
     assert (told["draw"]["seed"], told["draw"]["pictures"], told["adapters"][0]["strength"]) == (7, 2, 0.8)
     assert told["draw"]["height_px"] > told["draw"]["width_px"]
     assert (run.path / told["adapters"][0]["path"]).resolve() == (taught.path / "checkpoints" / "000020" / "adapter.safetensors").resolve()
-    assert "/" != told["adapters"][0]["path"][0]
+    assert told["adapters"][0]["path"][0] != "/"
     assert [frame["seed"] for frame in call("compare")["view"]["film"]] == [7, 8]
 
 
@@ -197,7 +197,7 @@ def test_handing_over_asks_for_each_format_once_and_keeps_paths_relative(call: C
     assert call("handover", "make", apps=["comfyui", "a1111", "diffusers"], name="Fjord Löwe!", licence="CC0", rights="us")["ok"]
     job = next(run for run in project.all_runs() if run.job.kind == "export").job
     assert (job.settings["formats"], job.settings["name"], job.settings["card"]["licence"]) == (["kohya", "diffusers"], "fjord-lowe", "CC0")
-    assert not [value for value in (job.settings["adapter"], job.settings["zip"], job.settings["thumbnail"]) if os.path.isabs(value)]
+    assert not [value for value in (job.settings["adapter"], job.settings["zip"], job.settings["thumbnail"]) if Path(value).is_absolute()]
     assert "already" in call("handover", "make", apps=["comfyui"], name="x")["message"]
 
 

@@ -43,7 +43,7 @@ def test_the_pages_process_never_imports_what_draws_or_trains(workspace: Workspa
 
 def test_only_the_named_endpoints_are_public(workspace: Workspace):
     info = ui.build_page(workspace).get_api_info()
-    named = {name for name in info["named_endpoints"]}
+    named = set(info["named_endpoints"])
     assert named == {f"/{name}" for name in ("create_project", "add_pictures", "start", "status", "preview", "pictures", "export", "bundle")}
     assert info["unnamed_endpoints"] == {}
 

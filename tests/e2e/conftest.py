@@ -5,6 +5,7 @@ The server is started on a copy of the samples cut to a few pictures, with setti
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-PATIENCE_SECONDS = float(os.environ.get("BRANDPRINT_E2E_PATIENCE", "240"))
+PATIENCE_SECONDS = float(os.environ.get("BRANDPRINT_E2E_PATIENCE", "240"))  # for jobs
+CLICK_SECONDS = PATIENCE_SECONDS / 8  # for the page itself
+RESULTS = ROOT / "test-results"
 SHORT = {"loop.steps": 6, "loop.batch": 2, "loop.accumulation": 1, "loop.checkpoints": 2, "loop.validations": 2, "pictures.resolution_px": 128, "loop.preview_prompts": ["fjordbottle bottle on a table"], "loop.precision": "fp32"}
 LONG = {**SHORT, "loop.steps": 3000, "loop.checkpoints": 100, "loop.preview_prompts": []}
 SERVE = "import sys; from pathlib import Path; from app.ui import serve; serve(Path(sys.argv[1]), port=int(sys.argv[2]), samples=Path(sys.argv[3]), devices=('cpu',))"
@@ -87,10 +90,8 @@ class Studio:
 
 
 def _end(path: Path) -> None:
-    try:
+    with contextlib.suppress(OSError, ValueError):  # it has ended already
         os.kill(int(path.read_text()), signal.SIGTERM)
-    except (OSError, ValueError):
-        pass  # it has ended already
 
 
 def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
@@ -148,11 +149,24 @@ class Watched:
 
 
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
+def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
-    made.set_default_timeout(PATIENCE_SECONDS * 1000)
+    made.set_default_timeout(CLICK_SECONDS * 1000)
+    expect.set_options(timeout=CLICK_SECONDS * 1000)
     yield made
+    if getattr(request.node, "has_failed", False):
+        RESULTS.mkdir(exist_ok=True)
+        for number, page in enumerate(made.pages):
+            page.screenshot(path=RESULTS / f"{request.node.name}_{number}.png")
     made.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Lets fixtures know that their test failed."""
+    report = yield
+    item.has_failed = getattr(item, "has_failed", False) or report.failed  # type: ignore[attr-defined]
+    return report
 
 
 @pytest.fixture

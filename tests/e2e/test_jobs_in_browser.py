@@ -7,7 +7,9 @@ import signal
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.conftest import Studio, Watched, open_step, wait_until, watch
+from tests.e2e.conftest import PATIENCE_SECONDS, Studio, Watched, open_step, wait_until, watch
+
+LONG = PATIENCE_SECONDS * 1000
 
 
 def steps_done(studio: Studio) -> int:
@@ -22,7 +24,7 @@ def test_pause_resume_restart_kill_and_two_tabs(page: Page, context: BrowserCont
     wait_until(lambda: steps_done(studio) > 2, "it trains")
 
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator("#bp-teach .run-head .big")).to_have_text("Stopped")
+    expect(page.locator("#bp-teach .run-head .big")).to_have_text("Stopped", timeout=LONG)
     before = steps_done(studio)
     page.get_by_role("button", name="Resume").click()
     wait_until(lambda: steps_done(studio) > before, "it goes on")
@@ -43,12 +45,12 @@ def test_pause_resume_restart_kill_and_two_tabs(page: Page, context: BrowserCont
 
     os.kill(worker, signal.SIGKILL)
     os.kill(int((studio.runs("sprigli")[-1]["path"] / "heartbeat").read_text()), signal.SIGKILL)
-    expect(page.get_by_text("Interrupted", exact=True)).to_be_visible()
+    expect(page.get_by_text("Interrupted", exact=True)).to_be_visible(timeout=LONG)
     before = steps_done(studio)
     page.get_by_role("button", name="Resume").click()
     wait_until(lambda: steps_done(studio) > before, "a new worker takes it up")
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator("#bp-teach .run-head .big")).to_have_text("Stopped")
+    expect(page.locator("#bp-teach .run-head .big")).to_have_text("Stopped", timeout=LONG)
 
 
 def test_a_waiting_drawing_says_what_it_waits_for(page: Page, studio: Studio):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Studio, Watched, open_step, wait_until
+from tests.e2e.conftest import PATIENCE_SECONDS, Studio, Watched, open_step, wait_until
 
 HOSTILE = "`${document.title='taken'}` <img src=x onerror=\"document.title='taken'\"> {{this}} \\u0041"
 
@@ -44,7 +44,7 @@ def test_three_hundred_pictures_arrive_with_percent_and_are_all_there(page: Page
     began = time.monotonic()
     page.set_input_files("#add-files", three_hundred)
     page.locator("#bp-pictures [role=progressbar]").first.wait_for()
-    expect(page.get_by_text("300 pictures added")).to_be_visible()
+    expect(page.get_by_text("300 pictures added")).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
     expect(page.locator(".card")).to_have_count(300)
     seconds = time.monotonic() - began
     print(f"300 pictures, {sum(path.stat().st_size for path in three_hundred) / 1e6:.0f} MB: on the page after {seconds:.1f} s")

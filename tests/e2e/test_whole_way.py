@@ -28,12 +28,12 @@ def test_from_the_first_visit_to_a_lora_that_loads_elsewhere(page: Page, studio:
     expect(page.locator(".card")).to_have_count(12)
 
     page.get_by_role("button", name="Teach this product").click()
-    page.locator("#bp-teach").get_by_text("Quick", exact=True).click()
+    page.get_by_role("radio", name="Quick").check(force=True)
     expect(page.locator("#bp-teach .plan-lines")).to_be_visible()
     page.get_by_role("button", name="Start teaching").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
-    page.locator("#bp-teach svg.chart path.loss").wait_for()
+    page.locator("#bp-teach svg.chart path.loss").wait_for(timeout=PATIENCE_SECONDS * 1000)
     first = page.locator("#bp-teach path.loss").get_attribute("d")
     wait_until(lambda: page.locator("#bp-teach path.loss").get_attribute("d") != first or not page.get_by_role("button", name="Pause").is_visible(), "the curve moves")
 
@@ -44,7 +44,7 @@ def test_from_the_first_visit_to_a_lora_that_loads_elsewhere(page: Page, studio:
 
     page.locator("#bp-teach").get_by_role("button", name="Compare", exact=True).click()
     page.get_by_role("button", name="Draw", exact=True).click()
-    page.locator("#bp-compare .slider img.over").wait_for()
+    page.locator("#bp-compare .slider img.over").wait_for(timeout=PATIENCE_SECONDS * 1000)
     slider = page.get_by_role("slider", name="Slide between base and taught")
     slider.focus()
     page.keyboard.press("ArrowRight")
@@ -55,6 +55,7 @@ def test_from_the_first_visit_to_a_lora_that_loads_elsewhere(page: Page, studio:
 
     page.locator("#bp-compare").get_by_role("button", name="Hand over").click()
     page.get_by_role("button", name="Make the files").click()
+    page.get_by_role("link", name="Download everything").wait_for(timeout=PATIENCE_SECONDS * 1000)
     with page.expect_download() as downloaded:
         page.get_by_role("link", name="Download everything").click()
     archive = tmp_path / downloaded.value.suggested_filename

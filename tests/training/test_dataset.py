@@ -234,7 +234,7 @@ def test_a_zip_bomb_is_refused(tmp_path):
     source = archive(tmp_path / "set.zip", {"a.png": png(), "bomb.png": bytes(20 << 20)})
     _, refused = unpack(source, workspace=tmp_path / "work")
     assert "times its packed size" in reasons(refused)["bomb.png"]
-    with pytest.raises(DatasetError, match="more than 1$|more than 1\\."):
+    with pytest.raises(DatasetError, match=r"more than 1\."):
         unpack(source, workspace=tmp_path / "other", limits=Limits(entries=1))
     with pytest.raises(DatasetError, match="unpacks to"):
         unpack(source, workspace=tmp_path / "other", limits=Limits(total_bytes=1000))

@@ -1,4 +1,6 @@
-"""The doctor finds what was planted, says it in words, mends it, and leaves a sound set alone. One picture per kind; the benchmark plants hundreds."""
+"""The doctor finds what was planted, says it in words, mends it, and leaves a sound set alone. One picture per kind; the benchmark
+plants hundreds.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,7 @@ def test_every_planted_fault_is_found(spoiled):
 
 
 def test_problems_say_what_it_costs_and_how_to_mend_it(spoiled):
-    dataset, _, report = spoiled
+    _, _, report = spoiled
     assert report.score < 60 and not report.is_fine
     assert len(report.top3) == 3 and report.top3[0].points >= report.top3[2].points > 0
     for problem in report.problems:

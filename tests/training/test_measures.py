@@ -20,8 +20,9 @@ def grey(picture: Image.Image) -> np.ndarray:
 
 def test_sharpness_falls_with_blur_and_ignores_contrast():
     picture = photo("chelsea.png")
-    values = [measures.sharpness(grey(picture.filter(ImageFilter.GaussianBlur(radius)))) for radius in (0, 1, 2, 4, 8)]
+    values = [measures.sharpness(grey(picture.filter(ImageFilter.GaussianBlur(radius)))) for radius in (0, 1, 2, 4)]
     assert values == sorted(values, reverse=True) and values[0] > 3 * values[-1]
+    assert measures.sharpness(grey(picture.filter(ImageFilter.GaussianBlur(12)))) < 0.3  # rounding to whole greys is not taken for detail
     pale = picture.point(lambda value: 100 + value * 0.4)
     assert measures.sharpness(grey(pale)) == pytest.approx(values[0], rel=0.15)
 
@@ -35,7 +36,7 @@ def test_light_is_measured_away_from_a_plain_background():
 
 @pytest.mark.parametrize("bars", [(0, 40), (50, 0), (30, 30)])
 def test_borders_are_found_to_the_pixel(bars):
-    inner = photo("coffee.png").resize((300, 240))
+    inner = photo("chelsea.png").resize((300, 240))
     framed = Image.new("RGB", (300 + 2 * bars[0], 240 + 2 * bars[1]), (8, 8, 10))
     framed.paste(inner, bars)
     box = measures.inner_box(np.asarray(framed))
@@ -53,7 +54,7 @@ def test_a_subject_on_a_plain_ground_and_a_gradient_are_no_border():
 @pytest.mark.parametrize("quality", [10, 25, 50, 75, 92])
 def test_the_quality_of_a_jpeg_is_told_from_its_table(tmp_path, quality):
     photo("coffee.png").save(tmp_path / "a.jpg", quality=quality)
-    assert abs(jpeg_quality(tmp_path / "a.jpg") - quality) <= 2
+    assert abs(jpeg_quality(tmp_path / "a.jpg") - quality) <= (2 if quality >= 25 else 6)  # small tables are clipped at 255
 
 
 def test_blocks_show_after_strong_compression_only(tmp_path):

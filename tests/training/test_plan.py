@@ -197,4 +197,8 @@ def test_more_pictures_never_mean_more_looks_at_each(smaller, more, intent):
 def test_warnings_name_what_the_user_should_know():
     codes = {advice.code for advice in planned(5, trigger="", shot=Shot("")).warnings}
     assert {"few-pictures", "empty-captions", "no-trigger"} <= codes
-    assert planned(60).warnings == ()
+    assert [advice.code for advice in planned(60).warnings] == ["same-captions"]
+    varied = make_plan(
+        intent="product", trigger="zop", noun="mug", pictures=[Shot(f"on shelf {number}") for number in range(60)], base_facts=SD1, device=GPU
+    )
+    assert varied.warnings == ()

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.checks.table import CHECKS
-from training.edits import KeepOneOf, LeaveOut
 from training.score import ENOUGH, parts, score, tally
 
 PICTURES = [f"{number}.png" for number in range(12)]
@@ -88,10 +87,3 @@ def test_more_pictures_help_until_there_are_enough(intent):
 
 def test_no_picture_scores_0():
     assert parts(tally({}, used=0, sound=0, total=3, refused=3, set_losses={}), "style").count == 0
-
-
-def test_faults_that_are_mended_by_leaving_out_take_the_whole_picture():
-    for check in OF_PICTURES:
-        if check.code in LEAVING:
-            assert check.weight == 1.0, check.code
-    assert {LeaveOut, KeepOneOf}

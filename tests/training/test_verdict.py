@@ -116,3 +116,22 @@ def test_a_style_is_probed_without_its_trigger_by_its_own_captions(finished):
     items = load_dataset(pictures).items
     probes = make_probes(items[:2], items[2:], SubjectSettings(intent="style", trigger="zop", noun="style"), how=FEW)
     assert all("shelf" in probe.prompt and "zop" not in probe.prompt for probe in probes.bare)
+
+
+def test_a_dead_adapter_is_named_after_a_glance(finished, tmp_path):
+    import shutil
+
+    from pipelines.adapter import load_adapter, save_adapter
+    from training.checkpoint import checkpoint_folders
+    from training.runs import open_run
+
+    run, pictures = finished
+    shutil.copytree(run.path, tmp_path / "runs" / "dead")
+    for folder in checkpoint_folders(tmp_path / "runs" / "dead"):
+        adapter = load_adapter(folder / "adapter.safetensors")
+        none = {key: tensor * (0 if ".lora_B." in key else 1) for key, tensor in adapter.tensors.items()}
+        save_adapter(type(adapter)(none, adapter.settings, adapter.card), folder / "adapter.safetensors")
+    _, verdict, _ = scored(open_run(tmp_path / "runs" / "dead"), pictures)
+    assert [finding.code for finding in verdict.findings] == ["dead"]
+    assert verdict.drawn < 15
+    assert len(verdict.scores) == 1

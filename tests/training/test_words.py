@@ -104,7 +104,7 @@ def test_templates_fill_and_refuse(tmp_path):
     fill = from_template("{folder}, {name}, {caption}")
     assert fill(item(tmp_path / "x.png", key="winter/on_ice.png", caption="雪")) == "winter, on ice, 雪"
     assert fill(item(tmp_path / "x.png", key="IMG_1.png", caption="")) == ""
-    with pytest.raises(DatasetError, match="{mood}"):
+    with pytest.raises(DatasetError, match="mood"):
         from_template("{mood}")
 
 

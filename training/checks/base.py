@@ -82,7 +82,9 @@ class SetFault:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the table. weight: share of a picture's worth that the fault takes (0-1); for faults of the set, of the score at extent 1."""
+    """One line of the table. weight: share of a picture's worth that the fault takes (0-1); for faults of the set, of the score at
+    extent 1.
+    """
 
     code: str
     severity: Severity

@@ -1,6 +1,8 @@
-"""Checks of what pictures show: several subjects, a face cut off, something else than the rest, the same background or view throughout.
+"""Checks of what pictures show: several subjects, a face cut off, something else than the rest, the same background or view
+throughout.
 
-In: a `Scene`. Out: faults of pictures and of the set. What belongs to the subject is learned from the set: the colours that most pictures share.
+In: a `Scene`. Out: faults of pictures and of the set. What belongs to the subject is learned from the set: the colours that most
+pictures share.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def face_cut(scene: Scene) -> list[Fault]:
 
 
 def several_subjects(scene: Scene) -> list[Fault]:
-    """Two or more faces of about one size, or two or more separate things in the subject's colours. Not for styles, which may show crowds."""
+    """Two or more faces of about one size, or two or more separate things in the subject's colours. Not for styles, which may show
+    crowds.
+    """
     if scene.intent == "style":
         return []
     own = _own_colours(scene)

@@ -1,7 +1,7 @@
 """Checks of captions: missing, identical, too long, in another language, naming what is constant; and of the trigger.
 
-In: a `Scene`. Out: faults whose fixes are new captions. A caption should say what varies from picture to picture; what all pictures share is learned
-under the trigger.
+In: a `Scene`. Out: faults whose fixes are new captions. A caption should say what varies from picture to picture; what all pictures
+share is learned under the trigger.
 """
 
 from __future__ import annotations
@@ -46,8 +46,12 @@ STYLE_WORDS = (
     ),
 )
 CONTEXT_WORDS = frozenset(
-    "background light lit view seen photo picture standing sitting plain white black red green blue yellow orange purple pink grey gray brown "
-    "front side back top bottom table studio outdoors indoors close up full body one two".split()
+    (
+        *("background", "light", "lit", "view", "seen", "photo", "picture", "standing", "sitting", "plain"),
+        *("white", "black", "red", "green", "blue", "yellow", "orange", "purple", "pink", "grey"),
+        *("gray", "brown", "front", "side", "back", "top", "bottom", "table", "studio", "outdoors"),
+        *("indoors", "close", "full", "body", "one", "two"),
+    )
 )
 FEWEST = 8
 

@@ -31,7 +31,8 @@ class Thoroughness:
     guidance: float = 4.0
 
 
-QUICK = Thoroughness(held_out=6, trained=3, seeds=2, bare=2, finalists=2, strengths=(0.8,), steps=8)
+QUICK = Thoroughness(held_out=6, trained=3, seeds=2, bare=2, finalists=1, strengths=(0.8,), steps=8)
+GLANCE = Thoroughness(held_out=2, trained=1, seeds=1, bare=1, finalists=0, strengths=(), steps=8)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Scene:
 
 def sample_scene(rng: np.random.Generator, concepts: np.ndarray, *, pair_share: float = 0.08, default_share: float = 0.3) -> Scene:
     """A random scene of the given concept rows. `default_share`: how often the background is plain white, so that it needs no words."""
-    count = 2 if rng.random() < pair_share else 1
+    count = 2 if rng.random() < pair_share and len(concepts) > 1 else 1
     things = tuple(int(row) for row in rng.choice(concepts, size=count, replace=False))
     style = int(rng.integers(len(STYLES)))
     if rng.random() < default_share:

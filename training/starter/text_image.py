@@ -7,6 +7,7 @@ that the denoiser attends to, and the contrastive loss alone shapes only the poo
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
@@ -54,11 +55,12 @@ def train_tokenizer(concepts: list[Concept], *, entries: int = 4096) -> CLIPToke
         show_progress=False,
     )
     blank.train_from_iterator(corpus(concepts), trainer)
-    import json
-
     learnt = json.loads(blank.to_str())["model"]
-    vocab = {token: index for index, token in enumerate(sorted(learnt["vocab"], key=lambda token: learnt["vocab"][token]))}
-    for token in ("<|startoftext|>", "<|endoftext|>"):
+    order = sorted(learnt["vocab"], key=lambda token: learnt["vocab"][token])
+    # Every byte may end a word; the trainer knows only the endings of its corpus, and an unknown one would read as the end of the text.
+    endings = [letter + "</w>" for letter in sorted(pre_tokenizers.ByteLevel.alphabet())]
+    vocab: dict[str, int] = {}
+    for token in (*order, "<|startoftext|>", "<|endoftext|>", *endings):
         vocab.setdefault(token, len(vocab))
     merges = [tuple(pair) if not isinstance(pair, str) else tuple(pair.split(" ")) for pair in learnt["merges"]]
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS)

@@ -64,7 +64,7 @@ def trained_parts(state_folder):
 def test_modules_are_named_as_in_sd_15():
     with torch.device("meta"):
         ours = build_denoiser()
-        theirs = UNet2DConditionModel(block_out_channels=(32, 64, 64, 64), cross_attention_dim=8, norm_num_groups=8, **SD15_BLOCKS)
+        theirs = UNet2DConditionModel(block_out_channels=(32, 64, 96, 96), cross_attention_dim=8, norm_num_groups=8, **SD15_BLOCKS)
     assert {name for name, _ in ours.named_modules()} == {name for name, _ in theirs.named_modules()}
 
 
@@ -90,13 +90,13 @@ def test_schedule_warms_up_stays_and_falls():
     plan = DenoiserPlan(steps=1000, learning_rate=1.0, warmup_steps=10, decay_share=0.25)
     rates = [learning_rate(step, plan) for step in range(1000)]
     assert rates[0] < 0.2 and rates[10] == rates[740] == 1.0 and rates[-1] < 0.05
-    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert np.diff(rates[10:]).max() <= 0
 
 
 def test_pool_is_a_ring():
     pool = Pool(4)
     for value in range(3):
-        pool.add(torch.full((2, 16, 16, 16), float(value)), torch.full((2, 77, 256), float(value)))
+        pool.add(torch.full((2, 16, 16, 16), value).half(), torch.full((2, 77, 256), value).half())
     assert pool.filled == 4 and pool.latents[:, 0, 0, 0].tolist() == [2, 2, 1, 1]
     latents, states = pool.take(np.random.default_rng(0), 8)
     assert torch.equal(latents[:, 0, 0, 0], states[:, 0, 0]) and set(latents[:, 0, 0, 0].tolist()) == {1, 2}

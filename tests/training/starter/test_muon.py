@@ -37,7 +37,7 @@ def test_a_small_network_learns():
         loss = (network(inputs) - wanted).square().mean()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.2 * losses[0]
 
 

@@ -75,7 +75,7 @@ def lora_keys(unet: UNet2DConditionModel) -> set[str]:
 def test_a_lora_of_the_starter_has_sd_15s_keys():
     ours = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(STARTER_FOLDER / "unet"))
     sd15 = UNet2DConditionModel(
-        block_out_channels=(32, 64, 64, 64), cross_attention_dim=8, norm_num_groups=8
+        block_out_channels=(32, 64, 96, 96), cross_attention_dim=8, norm_num_groups=8
     )  # diffusers' defaults are SD 1.5's blocks
     assert lora_keys(ours) == lora_keys(sd15)
 
