@@ -13,11 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pipelines.families.base import FamilyName
 from training.base_facts import BaseFacts, family_facts, read_base_facts
 from training.config import TrainSettings
 from training.device import DeviceFacts, find_device
 from training.forecast import duration, make_forecast, size
 
+FAMILIES: tuple[tuple[str, FamilyName], ...] = (("SD 1.5", "sd1"), ("SD 2.1", "sd2"), ("SDXL", "sdxl"))
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate", "gradio")
 HALF_BYTES = 2
 DRAWING_SLACK = 1.3  # activations and the autoencoder over the weights
@@ -56,7 +58,7 @@ def examine() -> Capability:
         ("python", f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}"),
         *((name, _version(name)) for name in LIBRARIES),
     )
-    bases = (read_base_facts("starter"), *(family_facts(label, family) for label, family in (("SD 1.5", "sd1"), ("SD 2.1", "sd2"), ("SDXL", "sdxl"))))
+    bases = (read_base_facts("starter"), *(family_facts(label, family) for label, family in FAMILIES))
     return Capability(facts, tuple(_fit(base, device) for base in bases))
 
 

@@ -98,7 +98,7 @@ def _compare(run, folder: Path) -> tuple[list[Pair], Card, list[Path]]:
 def _write_sheet(pairs: Sequence[Pair], card: Card, path: Path) -> None:
     from pipelines.sheet import board_sheet, stacked
 
-    rows = {}
+    rows: dict[str, list[Image.Image]] = {}
     for pair in pairs:
         rows.setdefault(pair.prompt, []).extend([pair.plain, pair.adapted])
     columns = [label for seed in SEEDS for label in (f"base, seed {seed}", f"with {card.name}, seed {seed}")]

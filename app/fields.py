@@ -70,6 +70,13 @@ def in_words(problem: ValidationError) -> ConfigError:
     return ConfigError(f"{place} cannot be {first.get('input')!r}: {message}." if place else f"{message}", fix="See --help for what it takes.")
 
 
+def as_choice(value: str, kind: Any, *, name: str) -> Any:
+    """The value, if it is one of a Literal's. Raises ConfigError listing them."""
+    if value not in get_args(kind):
+        raise ConfigError(f"There is no {name} {value!r}.", fix=f"Choose one of {', '.join(get_args(kind))}.")
+    return value
+
+
 def choices_of(leaf: Leaf) -> tuple[str, ...]:
     """The closed set of values of a leaf, or nothing."""
     kind = leaf.info.annotation
@@ -117,7 +124,8 @@ def _parameter(name: str, leaf: Leaf) -> inspect.Parameter:
     flag = "--" + name.replace("_", "-")
     kind = type_of(leaf)
     panel = PANELS.get(leaf.path[0]) if len(leaf.path) > 1 else None
-    told = {"help": _help(leaf), "rich_help_panel": panel, "show_default": False}
+    told: dict[str, Any] = {"help": _help(leaf), "rich_help_panel": panel, "show_default": False}
+    annotation: Any
     if kind is bool:
         annotation = Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", **told)]
     elif kind is tuple:

@@ -195,7 +195,8 @@ def train_one(run: Run) -> int:
         execute(run)
     except Exception:
         return 1  # execute recorded it
-    if run.state() == "finished" or (run.path / KEEP).exists():
+    is_first = os.environ.get("RANK", "0") == "0"  # under torchrun the others only learn
+    if is_first and (run.state() == "finished" or (run.path / KEEP).exists()):
         _judge(run)
     return 0
 
@@ -217,12 +218,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     parser.add_argument("--run", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", help="the same as --run, for launchers that take no options behind the program (torchrun)")
     parser.add_argument("--draw")
     parser.add_argument("--examine", type=Path)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if chosen.run:
-        return train_one(open_run(chosen.run))
+    if chosen.run or chosen.folder:
+        return train_one(open_run(chosen.run or chosen.folder))
     if chosen.draw is not None:
         from app.artist import serve
 

@@ -7,6 +7,7 @@ alarms by kind. speed: 300 JPEGs of 12 megapixels. memory: 2,000 pictures. Write
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import resource
 import sys
@@ -141,22 +142,23 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def _wrong_codes(name: str, codes: set[str], found: Sequence[plant.Planted]) -> set[str]:
-    """The codes that are false alarms on a good picture: a good one with a double is rightly called that."""
-    rightly = {code for entry in found if entry.twin == name for code in ("exact_double", "near_double")}
+    """The codes that are false alarms on a good picture: one with a double, or with a spoiled copy, is rightly called that."""
+    rightly = {code for entry in found if entry.source == name for code in ("exact_double", "near_double")}
     return codes - rightly
 
 
-def large_pictures(folder: Path, *, count: int, size: tuple[int, int]) -> None:
-    """Writes `count` different photographs as JPEG."""
+def large_pictures(folder: Path, *, count: int, size: tuple[int, int], different: int = 20) -> None:
+    """Writes `count` photographs as JPEG: `different` ones, each several times with other bytes behind its end, so that every file is new to the doctor."""
     samples = plant.photo_samples()
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        picture = samples[number % len(samples)].picture.resize(size, Image.Resampling.BICUBIC)
-        shift = int(rng.integers(1, min(size) // 2))
-        pixels = np.roll(np.asarray(picture), shift, axis=number % 2)
-        grain = rng.integers(0, 12, (size[1] // 4, size[0] // 4, 1), np.uint8).repeat(4, 0).repeat(4, 1)
-        Image.fromarray(np.clip(pixels.astype(np.int16) + grain - 6, 0, 255).astype(np.uint8)).save(folder / f"{number:04}.jpg", quality=88)
+    for number in range(different):
+        picture = np.asarray(samples[2 * number].picture.resize(size, Image.Resampling.BICUBIC)).astype(np.int16)
+        grain = rng.integers(-6, 7, (size[1] // 4, size[0] // 4, 1), np.int16).repeat(4, 0).repeat(4, 1)
+        file = io.BytesIO()
+        Image.fromarray(np.clip(picture + grain, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=88)
+        for copy in range(number, count, different):
+            (folder / f"{copy:04}.jpg").write_bytes(file.getvalue() + copy.to_bytes(4, "little"))
 
 
 def timed(count: int, size: tuple[int, int]) -> None:

@@ -32,14 +32,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Planted:
-    """A file with a fault. codes: the doctor is right if it reports one of these. twin: of a double, the other one: either may be
-    reported.
-    """
+    """A file with a fault. codes: the doctor is right if it reports one of these. twin: of a double, the other one: either may be reported.
+    source: the good picture that it was made from, and of which it may rightly be called a near double."""
 
     name: str
     kind: str
     codes: tuple[str, ...]
     twin: str = ""
+    source: str = ""
 
 
 Spoil = Callable[[np.random.Generator, Image.Image], Image.Image]
@@ -239,7 +239,7 @@ def plant_pixels(folder: Path, samples: Sequence[Sample], kinds: Sequence[str], 
             save(picture, path, **options)
             path.with_suffix(".txt").write_text(samples[index].caption + ", variant", "utf-8")
             twin = f"good-{index:03}.jpg" if kind == "near double" else ""
-            planted.append(Planted(path.name, kind, codes, twin))
+            planted.append(Planted(path.name, kind, codes, twin, f"good-{index:03}.jpg"))
     return planted
 
 
@@ -257,7 +257,7 @@ def plant_files(folder: Path, samples: Sequence[Sample], *, each: int, rng: np.r
         path = folder / f"exact_double-{number}.jpg"
         path.write_bytes((folder / f"good-{index:03}.jpg").read_bytes())
         path.with_suffix(".txt").write_text(samples[index].caption, "utf-8")
-        planted.append(Planted(path.name, "exact double", ("exact_double",), f"good-{index:03}.jpg"))
+        planted.append(Planted(path.name, "exact double", ("exact_double",), f"good-{index:03}.jpg", f"good-{index:03}.jpg"))
     return planted
 
 

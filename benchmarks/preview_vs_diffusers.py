@@ -61,11 +61,14 @@ def main() -> None:
     pictures = {name: draw() for name, draw in ways.items()}  # warm-up
     timings = take_turns(ways, rounds=options.rounds)
     report = {name: asdict(timing) for name, timing in timings.items()} | {
-        f"{name}_vs_stock": {**ratios(timings["stock"], timings[name]), **differences(pictures["stock"], pictures[name])} for name in ("exact", "fast")
+        f"{name}_vs_stock": {**ratios(timings["stock"], timings[name]), **differences(pictures["stock"], pictures[name])}
+        for name in ("exact", "fast")
     }
     print(json.dumps(report, indent=1) if options.json else table(report))
     if options.side_by_side:
-        board_sheet([list(pictures.values())], rows=[PROMPT], columns=list(pictures), title="Stock, exact and fast").save(options.side_by_side)
+        board_sheet([list(pictures.values())], rows=[PROMPT], columns=list(pictures), title="Stock, exact and fast").save(
+            options.side_by_side
+        )
 
 
 def parse_options() -> argparse.Namespace:

@@ -39,6 +39,8 @@ class Bench:
     twemoji: Path | None
     emojibase: Path | None
     stretch: float = 20.0
+    steps: int = 40
+    plans: tuple[str, ...] = ()
 
     def result(self, name: str, **figures: Any) -> None:
         """Keep and print figures."""
@@ -90,7 +92,15 @@ def train(bench: Bench, label: str, folder: Path, name: str, *, seed: int = 0, o
     if not (path / "job.json").exists():
         dataset, facts, device, hints = _asked(folder, name)
         quiet: dict[tuple[str, ...], Any] = {("loop", "seed"): seed, ("loop", "preview_prompts"): (), **(overrides or {})}
-        answers = {"intent": hints["intent"], "trigger": hints["trigger"], "noun": hints["noun"], "pictures": dataset, "base_facts": facts, "device": device, "dial": bench.dial}
+        answers = {
+            "intent": hints["intent"],
+            "trigger": hints["trigger"],
+            "noun": hints["noun"],
+            "pictures": dataset,
+            "base_facts": facts,
+            "device": device,
+            "dial": bench.dial,
+        }
         answers = {**answers, "trigger": quiet.pop(("subject", "trigger"), hints["trigger"])}
         steps = round(make_plan(**answers, overrides=quiet).settings.loop.steps * stretch)
         settings = make_plan(**answers, overrides={**quiet, ("loop", "steps"): steps}).settings
@@ -146,7 +156,10 @@ def truth_by_step(run, truth: Path) -> dict[int, float]:
     base = load_base("starter")
     items = load_dataset(truth).items
     real = picture_features([open_square(item, base.native_size_px, background="#ffffff") for item in items])
-    probes = [Probe(with_trigger(item.caption, subject.trigger, subject.noun, subject.intent), TRUTH_SEED + place) for place, item in enumerate(items)]
+    probes = [
+        Probe(with_trigger(item.caption, subject.trigger, subject.noun, subject.intent), TRUTH_SEED + place)
+        for place, item in enumerate(items)
+    ]
     gallery = Gallery(base, run.path / "truth", QUICK)
     distances = {0: _distance(_last(gallery.draw_base(probes)), real)}
     for folder in checkpoint_folders(run.path):
@@ -198,7 +211,15 @@ def part_long(bench: Bench, sets: list[str], seeds: int) -> None:
         folder, truth = prepare(bench, name, pictures=40)
         run = train(bench, f"long-{name}", folder, name, stretch=8)
         verdict, distances = judge(run), truth_by_step(run, truth)
-        bench.result(run.job.name, picked=distances[verdict.pick.step], last=distances[max(distances)], is_better=distances[verdict.pick.step] < distances[max(distances)], step=verdict.pick.step, of=max(distances), findings=[finding.code for finding in verdict.findings])
+        bench.result(
+            run.job.name,
+            picked=distances[verdict.pick.step],
+            last=distances[max(distances)],
+            is_better=distances[verdict.pick.step] < distances[max(distances)],
+            step=verdict.pick.step,
+            of=max(distances),
+            findings=[finding.code for finding in verdict.findings],
+        )
 
 
 def part_overfit(bench: Bench, sets: list[str], seeds: int) -> None:
@@ -216,9 +237,13 @@ def part_leak(bench: Bench, sets: list[str], seeds: int) -> None:
             continue
         folder, _ = prepare(bench, name, pictures=40)
         planted = judge(train(bench, f"leak-{name}", folder, name, overrides={("subject", "trigger"): "", ("loss", "prior_weight"): 0.0}))
-        clean = judge(train(bench, f"clean-{name}", folder, name, overrides={("loss", "prior_weight"): 1.0, ("loss", "prior_pictures"): 20}))
+        clean = judge(
+            train(bench, f"clean-{name}", folder, name, overrides={("loss", "prior_weight"): 1.0, ("loss", "prior_pictures"): 20})
+        )
         _said(bench, f"leak-{name}", planted, wanted=("leak",), leak=planted.picked.leak)
-        bench.result(f"clean-{name}", leak=clean.picked.leak, flagged=clean.has("leak"), findings=[finding.code for finding in clean.findings])
+        bench.result(
+            f"clean-{name}", leak=clean.picked.leak, flagged=clean.has("leak"), findings=[finding.code for finding in clean.findings]
+        )
 
 
 def part_dead(bench: Bench, sets: list[str], seeds: int) -> None:
@@ -229,15 +254,38 @@ def part_dead(bench: Bench, sets: list[str], seeds: int) -> None:
 
 
 def part_fried(bench: Bench, sets: list[str], seeds: int) -> None:
-    """Rate x 100."""
+    """Rate x 100: either the training stops with its reason, or the verdict names it; and x 20, which ends in a file that must be named."""
+    from pipelines.errors import TrainingDiverged
+
     folder, _ = prepare(bench, sets[0], pictures=40)
-    verdict = judge(train(bench, "fried", folder, sets[0], overrides={("optim", "learning_rate"): 0.1, ("loop", "steps"): 40}))
-    _said(bench, "fried", verdict, wanted=("fried",), fidelity=verdict.picked.fidelity, effect=verdict.picked.effect)
+    for factor in (100, 20):
+        label = f"fried-x{factor}"
+        try:
+            run = train(bench, label, folder, sets[0], overrides={("optim", "learning_rate"): factor * 1e-3, ("loop", "steps"): 40})
+        except TrainingDiverged as stopped:
+            bench.result(label, said=["diverged"], missed=[], sentence=stopped.message, fix=stopped.fix)
+            continue
+        verdict = judge(run)
+        _said(
+            bench,
+            label,
+            verdict,
+            wanted=("fried",),
+            fidelity=verdict.picked.fidelity,
+            effect=max(score.effect or 0 for score in verdict.scores),
+        )
 
 
 def _said(bench: Bench, label: str, verdict, *, wanted: tuple[str, ...], **figures: Any) -> None:
     codes = [finding.code for finding in verdict.findings]
-    bench.result(label, said=[code for code in wanted if code in codes], missed=[code for code in wanted if code not in codes], findings=codes, sentence=verdict.sentence, **figures)
+    bench.result(
+        label,
+        said=[code for code in wanted if code in codes],
+        missed=[code for code in wanted if code not in codes],
+        findings=codes,
+        sentence=verdict.sentence,
+        **figures,
+    )
 
 
 PLANS = (  # name, overrides of the plan: batch, size, accumulation, checkpointing, rank and targets all vary
@@ -250,33 +298,59 @@ PLANS = (  # name, overrides of the plan: batch, size, accumulation, checkpointi
 def part_forecast(bench: Bench, sets: list[str], seeds: int) -> None:
     """Six plans, each forecast in one process from timed steps and run in another; time and peak memory of both."""
     folder, _ = prepare(bench, sets[0], pictures=40)
-    for name, _ in PLANS:
-        command = [sys.executable, __file__, "--work", str(bench.work), "--one-forecast", name, "--folder", str(folder), "--set", sets[0]]
-        said = json.loads(subprocess.run([*command, "--only", "forecast"], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    for name in bench.plans or dict(PLANS):
+        command = [
+            sys.executable,
+            __file__,
+            "--work",
+            str(bench.work),
+            "--steps",
+            str(bench.steps),
+            "--one-forecast",
+            name,
+            "--folder",
+            str(folder),
+            "--set",
+            sets[0],
+        ]
+        said = json.loads(
+            subprocess.run([*command, "--only", "forecast"], check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        )
         took = json.loads(subprocess.run([*command, "--only", "run"], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         bench.result(f"forecast-{name}", seconds=said["seconds"], took=took["seconds"], time_error=said["seconds"] / took["seconds"] - 1,
                      memory_mb=said["memory"] / 2**20, peak_mb=took["memory"] / 2**20, memory_error=said["memory"] / took["memory"] - 1)  # fmt: skip
 
 
 def one_forecast(bench: Bench, name: str, folder: Path, set_name: str, *, only: str) -> None:
-    """In a process of its own: time steps and forecast, or run for 40 steps; prints one line of JSON."""
+    """In a process of its own: time steps and forecast, or run for --steps; prints one line of JSON."""
     from pipelines.settings import with_values
     from training.plan import make_plan
 
     dataset, facts, device, hints = _asked(folder, set_name)
     overrides = {tuple(path.split(".")): value for path, value in dict(PLANS)[name].items()}
-    fixed = {("loop", "steps"): 40, ("loop", "checkpoints"): 2, ("loop", "validations"): 2, ("loop", "preview_prompts"): (), ("loop", "precision"): "fp32", ("loss", "prior_weight"): 0.0}
-    answers = {"intent": hints["intent"], "trigger": hints["trigger"], "noun": hints["noun"], "pictures": dataset, "base_facts": facts, "device": device}
+    fixed = {
+        ("loop", "steps"): bench.steps,
+        ("loop", "checkpoints"): 2,
+        ("loop", "validations"): 2,
+        ("loop", "preview_prompts"): (),
+        ("loop", "precision"): "fp32",
+        ("loss", "prior_weight"): 0.0,
+    }
+    answers = {
+        "intent": hints["intent"],
+        "trigger": hints["trigger"],
+        "noun": hints["noun"],
+        "pictures": dataset,
+        "base_facts": facts,
+        "device": device,
+    }
     settings = make_plan(**answers, overrides={**fixed, **overrides}).settings
     if only == "forecast":
         from pipelines.families.base import load_base
         from training.forecast import make_forecast
         from training.timing import time_steps
 
-        began = time.monotonic()
-        base = load_base("starter")
-        speed = time_steps(base, settings, load_seconds=0)
-        del began
+        speed = time_steps(load_base("starter"), settings, load_seconds=0)
         forecast = make_forecast(settings, facts, device, pictures=36, held_out=4, speed=speed)
         print(json.dumps({"seconds": forecast.seconds - forecast.prepare_seconds, "memory": forecast.memory_bytes, "speed": vars(speed)}))
         return
@@ -295,20 +369,36 @@ def part_report(bench: Bench, sets: list[str], seeds: int) -> None:
     """What the parts have shown so far, against what they must show."""
     path = bench.work / "results.json"
     known: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
-    groups = {kind: {name: figures for name, figures in known.items() if name.startswith(kind)} for kind in ("healthy", "long", "overfit", "leak", "clean", "dead", "fried", "forecast")}
+    groups = {
+        kind: {name: figures for name, figures in known.items() if name.startswith(kind)}
+        for kind in ("healthy", "long", "overfit", "leak", "clean", "dead", "fried", "forecast")
+    }
     healthy = groups["healthy"].values()
     print(f"pick among the best two of ten: {sum(figures['rank'] <= 2 for figures in healthy)} of {len(healthy)} runs (wanted 8 of 9)")
     print(f"runs with a false alarm: {sum(bool(figures['false_alarms']) for figures in healthy)} of {len(healthy)} (wanted 0)")
-    print(f"better than the last checkpoint of a run made far too long: {sum(figures['is_better'] for figures in groups['long'].values())} of {len(groups['long'])}")
+    print(
+        f"better than the last checkpoint of a run made far too long: {sum(figures['is_better'] for figures in groups['long'].values())} of {len(groups['long'])}"
+    )
     for kind in ("overfit", "leak", "dead", "fried"):
         print(f"{kind} named in full: {sum(not figures['missed'] for figures in groups[kind].values())} of {len(groups[kind])}")
-    print(f"clean runs flagged as leaking: {sum(figures['flagged'] for figures in groups['clean'].values())} of {len(groups['clean'])} (wanted 0)")
+    print(
+        f"clean runs flagged as leaking: {sum(figures['flagged'] for figures in groups['clean'].values())} of {len(groups['clean'])} (wanted 0)"
+    )
     for figure, words in (("time_error", "time"), ("memory_error", "peak memory")):
         within = [abs(figures[figure]) <= 0.15 for figures in groups["forecast"].values()]
         print(f"{words} forecast within 15 %: {sum(within)} of {len(within)} plans")
 
 
-PARTS = {"healthy": part_healthy, "long": part_long, "overfit": part_overfit, "leak": part_leak, "dead": part_dead, "fried": part_fried, "forecast": part_forecast, "report": part_report}
+PARTS = {
+    "healthy": part_healthy,
+    "long": part_long,
+    "overfit": part_overfit,
+    "leak": part_leak,
+    "dead": part_dead,
+    "fried": part_fried,
+    "forecast": part_forecast,
+    "report": part_report,
+}
 
 
 def _shown(value: Any) -> str:
@@ -327,13 +417,19 @@ def main() -> None:
     parser.add_argument("--twemoji", type=Path, help="the .tgz of @iconify-json/twemoji; without it npm fetches one")
     parser.add_argument("--emojibase", type=Path, help="the .tgz of emojibase-data; without it npm fetches one")
     parser.add_argument("--stretch", type=float, default=20.0, help="how many times the steps in the overfit part")
+    parser.add_argument("--steps", type=int, default=40, help="steps of each run of the forecast part")
+    parser.add_argument(
+        "--plans", nargs="+", choices=[name for name, _ in PLANS], default=(), help="which of the six plans of the forecast part"
+    )
     parser.add_argument("--one-forecast", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--set", help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=("forecast", "run"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
-    bench = Bench(asked.work.resolve(), asked.dial, asked.truths, asked.twemoji, asked.emojibase, asked.stretch)
+    bench = Bench(
+        asked.work.resolve(), asked.dial, asked.truths, asked.twemoji, asked.emojibase, asked.stretch, asked.steps, tuple(asked.plans)
+    )
     if asked.one_forecast:
         one_forecast(bench, asked.one_forecast, asked.folder, asked.set, only=asked.only)
         return

@@ -41,6 +41,7 @@ class Limits:
     copying: float = 0.25
     memorised: float = 0.35
     rise: float = 0.08
+    gap: float = 0.3
     leak: float = 0.6
     drift: float = 0.7
     variety: float = 0.3
@@ -194,8 +195,8 @@ def _by_heart(scores: Sequence[Score], curve: Curve, pick: Score, limits: Limits
     """Overfitting and copying: of the last checkpoint as a note on the run, of the pick as a warning."""
     found = []
     last = max(scores, key=lambda score: (score.step, -abs(score.strength - 1)))
-    if curve.rise > limits.rise or last.memorised > limits.memorised:
-        share = f"the held-out loss rose {curve.rise:.0%} above its lowest at step {curve.best[0]}" if curve.best and curve.rise > limits.rise else "its own pictures come out far better than others"
+    share = _sign_of_overfitting(last, curve, limits)
+    if share:
         where = "The run went on too long" if pick.step < last.step else "It has learnt its pictures by heart"
         found.append(Finding(code="overfitting", severity="warn", message=f"Overfitting: {where[0].lower() + where[1:]}; {share}.", fix=f"Use checkpoint {pick.step}; train shorter, or with more pictures."))
     copying = max((score for score in scores), key=lambda score: score.copying)
@@ -204,6 +205,15 @@ def _by_heart(scores: Sequence[Score], curve: Curve, pick: Score, limits: Limits
         message = f"Copying: {copying.copying:.0%} of the pictures of checkpoint {copying.step} are nearly one of yours."
         found.append(Finding(code="copying", severity="danger" if is_picked else "warn", message=message, fix="Look at them side by side; use an earlier checkpoint or a lower strength."))
     return found
+
+
+def _sign_of_overfitting(last: Score, curve: Curve, limits: Limits) -> str:
+    """What shows that the end of a run knows its pictures by heart, in words; empty: nothing does."""
+    if curve.best and curve.rise > limits.rise:
+        return f"the held-out loss rose {curve.rise:.0%} above its lowest at step {curve.best[0]}"
+    if curve.gap > limits.gap:
+        return f"the loss on its own pictures fell {curve.gap:.0%} farther than on held-out ones"
+    return "its own pictures come out far better than others" if last.memorised > limits.memorised else ""
 
 
 def _leak(pick: Score, limits: Limits) -> Finding | None:

@@ -7,14 +7,16 @@ Does not choose settings (plan.py) or start processes (app/jobs.py).
 from __future__ import annotations
 
 import logging
+import os
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 
 from pipelines.card import Card
 from pipelines.errors import BrandprintError, ConfigError
@@ -35,6 +37,10 @@ def execute(run: Run, *, watch: Callable[[Event], None] = lambda event: None) ->
     """Do the run's job to its end, or to a stop request. watch: sees every event after it was written. Raises what the job raises, recorded first."""
     if run.job.kind != "train":
         raise ConfigError(f"This entry trains; the run asks for a {run.job.kind}.", fix="Use `brandprint preview`, `board` or `export`.")
+    if int(os.environ.get("RANK", "0")) > 0:  # under torchrun the first process writes the run, the others only learn
+        for _ in train(run):
+            pass
+        return
     with run.held(), _logged(run.path / "log.txt"):
         work = train(run)
         try:
@@ -61,13 +67,14 @@ def train(run: Run) -> Generator[Event, None, None]:
     dataset = load_dataset(run.path / run.job.dataset)
     base = load_base(settings.base, device=best_device(), dtype=torch.float32)
     cache = run.path.parent / ".cache"
-    cached = yield from cache_dataset(dataset, base, settings, folder=cache)
-    prior = (yield from cache_prior(base, settings, folder=cache)) if settings.loss.prior_weight else None
-    first = cached.training[0]
-    prompts = cached.prompts or (yield from cache_prompts(base, [first.caption], folder=cache))
-    shape = (settings.loop.batch, *cached.batch([first], mirrored=[False]).latents.shape[1:])
-    told = replace(cached, prompts=prompts).conditioning([first.caption])
-    precision = choose_precision(settings.loop.precision, base, latent_shape=shape, conditioning=told, folder=cache)
+    with _first_process_first(base.device):
+        cached = yield from cache_dataset(dataset, base, settings, folder=cache)
+        prior = (yield from cache_prior(base, settings, folder=cache)) if settings.loss.prior_weight else None
+        first = cached.training[0]
+        prompts = cached.prompts or (yield from cache_prompts(base, [first.caption], folder=cache))
+        shape = (settings.loop.batch, *cached.batch([first], mirrored=[False]).latents.shape[1:])
+        told = replace(cached, prompts=prompts).conditioning([first.caption])
+        precision = choose_precision(settings.loop.precision, base, latent_shape=shape, conditioning=told, folder=cache)
     card = make_card(run.job.name, settings, base, pictures=len(cached.training))
     yield from Trainer(base, cached, settings, folder=run.path, card=card, precision=precision, prior=prior).run()
 
@@ -98,10 +105,17 @@ def make_card(name: str, settings: TrainSettings, base: Base, *, pictures: int) 
 
 
 def best_device() -> torch.device:
-    """CUDA, else Apple's, else the CPU."""
+    """CUDA (under torchrun each process its own), else Apple's, else the CPU."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _first_process_first(device: torch.device) -> AbstractContextManager:
+    """Under torchrun the first process fills the cache, the others find it filled; alone it does nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return nullcontext()
+    return PartialState(cpu=device.type == "cpu").main_process_first()
 
 
 def _stop(run: Run, work: Generator[Event, None, None], watch: Callable[[Event], None]) -> None:

@@ -180,7 +180,7 @@ def _encode_pictures(work: list[tuple[CachedPicture, Item]], base: Base, setting
     """
     missing = [(plan, item) for plan, item in work if not all(is_whole(path) for path in plan.latents)]
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
-        opened = _ahead(readers, lambda pair: _pixels(*pair, settings), missing, ahead=OPENED_AHEAD)
+        opened = _ahead(readers, lambda pair: _pixels(pair[0], pair[1], settings), missing, ahead=OPENED_AHEAD)
         for done, ((plan, _), (pixels, mask)) in enumerate(zip(missing, opened, strict=True)):
             yield Phase("pictures", done, len(missing))
             for side, path in enumerate(plan.latents):

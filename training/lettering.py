@@ -1,6 +1,6 @@
 """Finds lettering laid over a picture: captions, date stamps, watermarks, the text of screenshots.
 
-In: luma [H, W] uint8. Out: lines of letters, with how many letters each has. A letter is a small shape lighter or darker than what
+In: rgb [H, W, 3] uint8. Out: lines of letters, with how many letters each has. A letter is a small shape lighter or darker than what
 surrounds it; a line is a chain of letters of one size, one spacing and one contrast, in any direction. Does not read what is
 written.
 """
@@ -37,19 +37,21 @@ class _Shapes:
     contrasts: np.ndarray
 
 
-def lettering(grey: np.ndarray) -> Lettering:
-    """Lines of letters in the picture."""
+def lettering(rgb: np.ndarray) -> Lettering:
+    """Lines of letters in the picture [H, W, 3] uint8: by lightness, and by colour where letters are as light as their ground."""
+    lightness, reddish, yellowish = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB))
     lines: list[np.ndarray] = []
     letters = 0
-    for sign in (1, -1):
-        for size in _SIZES:
-            shapes = _letter_shapes(grey if sign > 0 else 255 - grey, size)
-            chains = _chains(shapes)
-            letters += sum(map(len, chains))
-            lines += [shapes.centres[chain] for chain in chains if _is_sure(chain, shapes)]
+    for channel, sizes in ((lightness, _SIZES), (reddish, _SIZES[:1]), (yellowish, _SIZES[:1])):
+        for sign in (1, -1):
+            for size in sizes:
+                shapes = _letter_shapes(channel if sign > 0 else 255 - channel, size)
+                chains = _chains(shapes)
+                letters += sum(map(len, chains)) if channel is lightness else 0
+                lines += [shapes.centres[chain] for chain in chains if _is_sure(chain, shapes)]
     if not lines:
         return Lettering(0, letters, (0.0, 0.0, 0.0, 0.0))
-    height, width = grey.shape
+    height, width = rgb.shape[:2]
     low, high = np.concatenate(lines).min(axis=0), np.concatenate(lines).max(axis=0)
     box = (float(low[0] / width), float(low[1] / height), float(high[0] / width), float(high[1] / height))
     return Lettering(len(lines), letters, box)
@@ -60,19 +62,23 @@ def _is_sure(chain: list[int], shapes: _Shapes) -> bool:
 
     Limits from 290 pictures of sample data and scikit-image with and without lettering laid over (docs/doctor.md).
     """
-    contrasts = shapes.contrasts[chain]
-    contrast, spread, count = float(contrasts.mean()), float(contrasts.std() / contrasts.mean()), len(chain)
+    contrasts, heights, count = shapes.contrasts[chain], shapes.heights[chain], len(chain)
+    contrast, spread = float(contrasts.mean()), float(contrasts.std() / contrasts.mean())
+    share = count / len(shapes.heights)
     if (count >= 6 and contrast >= 150 and spread <= 0.13) or (count >= 9 and contrast >= 40 and spread <= 0.1):
         return True
-    if count < 0.1 * len(shapes.heights):
+    if share < 0.1:
         return False
-    return spread <= 0.03 or (spread <= 0.13 and contrast >= (40 if count >= 6 else 120))
+    if (spread <= 0.03 and contrast >= 25) or (spread <= 0.13 and contrast >= (40 if count >= 6 else 120)):
+        return True
+    is_even = float(heights.std() / heights.mean()) <= 0.1
+    return share >= 0.2 and contrast >= 40 and ((count >= 7 and spread <= 0.19) or (is_even and spread <= 0.1))
 
 
 def _letter_shapes(grey: np.ndarray, size: int) -> _Shapes:
     """Small shapes lighter than their surroundings, with strokes thinner than `size` px."""
     strokes = cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, cv2.getStructuringElement(cv2.MORPH_RECT, (size, size)))
-    mask = (strokes > max(18, int(np.percentile(strokes, 97)) // 2)).astype(np.uint8)
+    mask = (strokes > max(13, min(int(np.percentile(strokes, 97)) // 2, 40))).astype(np.uint8)
     count, labels, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     stats, centres = stats[1:], centres[1:]
     width, height, area = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]

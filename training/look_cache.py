@@ -1,6 +1,6 @@
-"""Looks and thumbnails on disk, keyed by content; survives a kill at any moment.
+"""Looks on disk, keyed by content; survives a kill at any moment.
 
-In: a folder, looks. Out: looks.jsonl (append-only, one line per look, a torn last line is passed over) and thumbs/*.jpg.
+In: a folder, looks. Out: looks.jsonl (append-only, one line per look; a torn last line is passed over).
 Does not measure anything.
 """
 
@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from training.faces import Face
 from training.lettering import Lettering
 from training.looks import Look
 from training.measures import Background, Light
-
-THUMB_PX = 360  # longer side of thumbnails
 
 
 class LookCache:
@@ -31,7 +27,7 @@ class LookCache:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         if folder:
-            (folder / "thumbs").mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, ids: set[str]) -> dict[str, Look]:
         """The kept looks among these."""
@@ -53,26 +49,6 @@ class LookCache:
         lines = b"".join(json.dumps(_record(look)).encode() + b"\n" for look in looks)
         with (self._folder / "looks.jsonl").open("ab") as file:
             file.write(lines)
-
-    def thumbnail(self, id: str) -> Path | None:
-        """Where the thumbnail of a look stands, or will."""
-        return self._folder and self._folder / "thumbs" / f"{id}.jpg"
-
-    def has_thumbnail(self, id: str) -> bool:
-        """True if the thumbnail is there, or none is kept."""
-        path = self.thumbnail(id)
-        return path is None or path.exists()
-
-    def write_thumbnail(self, id: str, picture: Image.Image) -> None:
-        """Keeps a small JPEG of the picture."""
-        path = self.thumbnail(id)
-        if path is None:
-            return
-        small = picture.copy()
-        small.thumbnail((THUMB_PX, THUMB_PX), Image.Resampling.BICUBIC, reducing_gap=2.0)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        small.save(part, "JPEG", quality=85)
-        part.replace(path)
 
 
 def _record(look: Look) -> dict[str, Any]:

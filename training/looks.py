@@ -23,7 +23,7 @@ from training.faces import Face, find_faces
 from training.lettering import Lettering, lettering
 
 SIDE_PX = 512  # shorter side at which pictures are measured
-VERSION = 3  # of the measures: raise it and every picture is measured anew
+VERSION = 4  # of the measures: raise it and every picture is measured anew
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def measure(picture: Image.Image, *, id: str, size_hw: tuple[int, int], transpar
         subject=measures.subject_box(small_lab, ground),
         colours=measures.colour_map(small_lab).tobytes().hex(),
         faces=find_faces(rgb),
-        letters=lettering(grey),
+        letters=lettering(rgb),
         flat=float((grey[:, 1:] == grey[:, :-1]).mean()),
         transparent=transparent,
         phash=str(imagehash.phash(_squeezed(picture))),

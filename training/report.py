@@ -24,6 +24,7 @@ from training.config import TrainSettings
 from training.dataset import Dataset, load_dataset
 from training.images import open_item
 from training.report_style import STYLE
+from training.rights import read_rights
 from training.runs import Run
 from training.scores.kinds import Score, Verdict
 from training.verdict import read_verdict
@@ -34,26 +35,26 @@ SHOWN_PAIRS, SHOWN_TAUGHT, SHOWN_NEAR = 4, 12, 3
 
 
 @dataclass(frozen=True)
-class Rights:
+class Origin:
     """Where the pictures come from and what may be done with them; empty values are said to be missing."""
 
-    licence: str = ""
-    credit: str = ""
+    rights: str = ""
+    source: str = ""
 
 
-def write_report(run: Run, path: Path | None = None, *, dataset: Dataset | None = None, rights: Rights | None = None) -> Path:
-    """Write the page and return where. dataset, rights: None: read from where the run says. Raises RunError where the run has no verdict yet."""
+def write_report(run: Run, path: Path | None = None, *, dataset: Dataset | None = None, origin: Origin | None = None) -> Path:
+    """Write the page and return where. dataset, origin: None: read from where the run says. Raises RunError where the run has no verdict yet."""
     verdict = read_verdict(run)
     if verdict is None:
         raise RunError(f"{run.path.name} has no verdict yet.", fix="Let the verdict be made first: it draws and measures every checkpoint.")
     dataset = dataset or load_dataset(run.path / run.job.dataset)
-    rights = rights or _rights_beside(dataset)
+    origin = origin or _origin_of(dataset)
     target = path or run.path / "report.html"
-    write_atomically(target, report_page(run, verdict, dataset, rights).encode())
+    write_atomically(target, report_page(run, verdict, dataset, origin).encode())
     return target
 
 
-def report_page(run: Run, verdict: Verdict, dataset: Dataset, rights: Rights) -> str:
+def report_page(run: Run, verdict: Verdict, dataset: Dataset, origin: Origin) -> str:
     """The page as HTML."""
     settings = TrainSettings.model_validate(run.job.settings)
     card = _card(run, settings, verdict)
@@ -61,7 +62,7 @@ def report_page(run: Run, verdict: Verdict, dataset: Dataset, rights: Rights) ->
     parts = [
         _head(run.job.name, phrase, settings, verdict),
         _section("Before and after", _pairs(run, verdict, dataset), "The same words and the same seed: the base alone, what was taught, and a real picture that it never saw."),
-        _section("What was taught", _taught(dataset, verdict, rights)),
+        _section("What was taught", _taught(dataset, verdict, origin)),
         _section("How good it is", _scores(verdict)),
         _section("Is anything copied?", _copying(run, verdict, dataset)),
         _section("What to know", _findings(verdict)),
@@ -99,13 +100,13 @@ def _pairs(run: Run, verdict: Verdict, dataset: Dataset) -> str:
     return "".join(rows) or "<p>No pictures were drawn.</p>"
 
 
-def _taught(dataset: Dataset, verdict: Verdict, rights: Rights) -> str:
+def _taught(dataset: Dataset, verdict: Verdict, origin: Origin) -> str:
     step = max(1, len(dataset.items) // SHOWN_TAUGHT)
     thumbs = "".join(_figure(open_item(item), "", alt=item.caption, side_px=THUMB_PX) for item in dataset.items[::step][:SHOWN_TAUGHT])
     facts = [
         ("Pictures", f"{len(dataset.items) - verdict.held_out} taught, {verdict.held_out} kept aside to test with"),
-        ("Rights", rights.licence or "not recorded: ask whoever gave the pictures"),
-        ("Source", rights.credit or "not recorded"),
+        ("Rights", origin.rights or "not recorded: ask whoever gave the pictures"),
+        ("Source", origin.source or "not recorded"),
     ]
     return f'{_facts(facts)}<div class="thumbs">{thumbs}</div>'
 
@@ -201,15 +202,22 @@ def _card(run: Run, settings: TrainSettings, verdict: Verdict) -> Card:
         return Card(name=run.job.name, intent=subject.intent, trigger=subject.trigger, noun=subject.noun, recommended_strength=verdict.pick.strength, made_at=run.job.made_at)
 
 
-def _rights_beside(dataset: Dataset) -> Rights:
-    """What project.json beside the pictures, or one folder up, says."""
+def _origin_of(dataset: Dataset) -> Origin:
+    """The project's own statements (rights.json), else the licence and credit of project.json; beside the pictures or one folder up."""
     for folder in (dataset.root, dataset.root.parent):
-        try:
-            record = json.loads((folder / "project.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return Rights(str(record.get("licence", "")), str(record.get("credit", "")))
-    return Rights()
+        stated = read_rights(folder).line()
+        record = _record_of(folder / "project.json")
+        if stated or record:
+            return Origin(stated or str(record.get("licence", "")), str(record.get("credit", "")))
+    return Origin()
+
+
+def _record_of(path: Path) -> dict[str, object]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _training_picture(dataset: Dataset, key: str) -> Image.Image | None:

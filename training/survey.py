@@ -1,6 +1,6 @@
 """Looks at every picture of a set, once: what was looked at before comes from the cache, and no picture is opened for it.
 
-In: items of a dataset. Out: a `Look` per item; a thumbnail on disk where a cache folder is given. Pictures are decoded in threads, a few at
+In: items of a dataset. Out: a `Look` per item, kept where a cache folder is given. Pictures are decoded in threads, a few at
 a time; the encoder runs in a process of its own, so the caller never loads torch.
 """
 
@@ -28,15 +28,13 @@ _CHUNK = 32  # pictures in memory at once
 
 
 def look_at(items: Sequence[Item], *, cache: Path | None = None, progress: Progress | None = None) -> tuple[dict[str, Look], Failures]:
-    """(look by item key, what is wrong with items that cannot be decoded). cache: folder for measures and thumbnails; None keeps
-    nothing.
-    """
+    """(look by item key, what is wrong with items that cannot be decoded). cache: folder for looks; None keeps nothing."""
     kept = LookCache(cache)
     known = kept.read({look_id(item) for item in items})
-    missing = list({look_id(item): item for item in items if look_id(item) not in known or not kept.has_thumbnail(look_id(item))}.values())
+    missing = list({look_id(item): item for item in items if look_id(item) not in known}.values())
     failures: dict[str, DatasetError] = {}
     done = len(items) - len(missing)
-    for chunk in _measured_chunks(missing, kept, failures):
+    for chunk in _measured_chunks(missing, failures):
         kept.append(chunk)
         known |= {look.id: look for look in chunk}
         done += _CHUNK
@@ -46,34 +44,34 @@ def look_at(items: Sequence[Item], *, cache: Path | None = None, progress: Progr
     return looks, {item.key: failures[look_id(item)] for item in items if look_id(item) in failures}
 
 
-def _measured_chunks(items: Sequence[Item], kept: LookCache, failures: Failures) -> Iterator[list[Look]]:
-    if not items:
+def _measured_chunks(items: Sequence[Item], failures: Failures) -> Iterator[list[Look]]:
+    """Looks by the chunk. While the encoder is at one chunk, the threads measure the next."""
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    if not chunks:
         return
     with EncoderProcess() as encoder, ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as threads:
         encoder.start()
-        for start in range(0, len(items), _CHUNK):
-            measured: list[tuple[Look, np.ndarray]] = []
-            for item, result in zip(
-                items[start : start + _CHUNK], threads.map(lambda item: _measured(item, kept), items[start : start + _CHUNK]), strict=True
-            ):
-                if isinstance(result, DatasetError):
-                    failures[look_id(item)] = result
-                else:
-                    measured.append(result)
-            if not measured:
-                yield []
-                continue
-            features = encoder.encode(np.stack([pixels for _, pixels in measured]))
-            yield [replace(look, features=row.astype(np.float16)) for (look, _), row in zip(measured, features, strict=True)]
+        running = threads.map(_measured, chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], []], strict=True):
+            results = list(running)
+            running = threads.map(_measured, following)
+            failures |= {look_id(item): result for item, result in zip(chunk, results, strict=True) if isinstance(result, DatasetError)}
+            yield _encoded(encoder, [result for result in results if not isinstance(result, DatasetError)])
 
 
-def _measured(item: Item, kept: LookCache) -> tuple[Look, np.ndarray] | DatasetError:
+def _encoded(encoder: EncoderProcess, measured: Sequence[tuple[Look, np.ndarray]]) -> list[Look]:
+    if not measured:
+        return []
+    features = encoder.encode(np.stack([pixels for _, pixels in measured]))
+    return [replace(look, features=row.astype(np.float16)) for (look, _), row in zip(measured, features, strict=True)]
+
+
+def _measured(item: Item) -> tuple[Look, np.ndarray] | DatasetError:
     try:
         picture = open_item(item, at_least_px=round(SIDE_PX / _kept_share(item)))
         transparent, quality = _file_facts(item)
     except DatasetError as error:
         return error
-    kept.write_thumbnail(look_id(item), picture)
     return measure(picture, id=look_id(item), size_hw=item.size_hw, transparent=transparent, quality=quality), encoder_input(picture)
 
 

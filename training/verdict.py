@@ -214,7 +214,7 @@ def _score(scene: _Scene, step: int, path: Path, *, strength: float, is_finalist
     if scene.reader is not None and scene.texts is not None:
         match = (match + closeness.text_match(scene.reader.encode_pictures(pictures), scene.texts)) / 2
     match = closeness.obedience_of(match)
-    beside = copying.neighbours(features, copying.perceptual_hashes(pictures), scene.training_features, scene.training_hashes, limit=scene.limit)
+    beside = copying.neighbours(features, pictures, scene.training_features, scene.training_hashes, limit=scene.limit)
     key = gallery.adapter_key(path, strength)
     broken = np.mean([scene.look.is_broken(picture) or gallery.is_broken(probe, key) for probe, picture in zip(probes.core, pictures, strict=True)])
     score = Score(

@@ -12,7 +12,7 @@
     if (made.state === "failed" || made.state === "interrupted") return html`<div class="note bad"><b>${made.error?.[0] || t("run.interrupted")}</b> ${made.error?.[1] || ""}</div>`;
     return html`<section class="sheet stack"><div class="row spread"><h2>${t("handover.files")}</h2>${made.effect ? html`<span class="small soft num">${t("handover.effect", { n: made.effect })}</span>` : ""}</div>
       ${made.advice.map((advice) => html`<div class="note warn">${advice.message} <span class="soft">${advice.fix}</span></div>`)}
-      <ul class="ticks">${made.files.map((one) => html`<li data-key="${one.name}"><span class="${one.checked ? "good" : "soft"}">${icon(one.checked ? "check" : "picture")}</span><span style="min-width:0"><a class="link" style="overflow-wrap:anywhere" href="${file(one.path)}" download>${one.name}</a><br><span class="small soft">${t("file." + one.kind)}${one.checked ? html` · <span class="good">${t("handover.checked")}</span>` : ""}</span></span><span class="small soft num nowrap">${size(one.bytes)}</span></li>`)}</ul></section>`;
+      <ul class="ticks">${made.files.map((one) => html`<li data-key="${one.name}"><span class="${one.checked ? "good" : "soft"}">${icon(one.checked ? "check" : "file")}</span><span style="min-width:0"><a class="link" style="overflow-wrap:anywhere" href="${file(one.path)}" download>${one.name}</a><br><span class="small soft">${t("file." + one.kind)}${one.checked ? html` · <span class="good">${t("handover.checked")}</span>` : ""}</span></span><span class="small soft num nowrap">${size(one.bytes)}</span></li>`)}</ul></section>`;
   }
   define("handover", {
     steps: ["handover"],

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { t, html, flag, icon, file, duration, define } = brandprint;
-  const W = 720, H = 260, LEFT = 44, RIGHT = 12, TOP = 12, BOTTOM = 28;
+  const W = 720, H = 260, LEFT = 4, RIGHT = 4, TOP = 10, BOTTOM = 10;
 
   function chart(run) {
     const points = [...run.curve, ...run.held_out];

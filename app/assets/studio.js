@@ -31,7 +31,7 @@ window.brandprint = (() => {
     moon: "M16 11.5A6.5 6.5 0 018.5 4a6.5 6.5 0 107.5 7.5z", down: "M10 3.5v10M5.5 9.5L10 14l4.5-4.5M4 17h12", star: "M10 2.8l2.2 4.7 5 .6-3.7 3.5 1 5.1L10 14.2l-4.5 2.5 1-5.1L2.8 8.1l5-.6z",
     lock: "M5.5 9h9v7.5h-9zM7.5 9V6.5a2.5 2.5 0 015 0V9", unlock: "M5.5 9h9v7.5h-9zM7.5 9V6.5a2.5 2.5 0 014.8-1", pause: "M7 4.5v11M13 4.5v11", stop: "M5.5 5.5h9v9h-9z", play: "M6.5 4.5l8.5 5.5-8.5 5.5z",
     trash: "M4 6h12M8 6V4h4v2M5.5 6l.8 10.5h7.4L14.500 6", more: "M4.500 10h.01M10 10h.01M15.500 10h.01", copy: "M7 7h9v9H7zM13 7V4H4v9h3", arrow: "M4 10h12M11 5l5 5-5 5", warn: "M10 3.500l7.500 13h-15zM10 8v4M10 14.300v.01", picture: "M3 4.500h14v11H3zM3 13l4-4 4 4 2.500-2.500L17 14",
-    dice: "M4 4h12v12H4zM7.500 7.500h.01M12.500 12.500h.01M10 10h.01", chevron: "M5 8l5 5 5-5", up: "M10 16V6M5.500 10.500L10 6l4.500 4.500",
+    file: "M5 3h6l4 4v10H5zM11 3v4h4", dice: "M4 4h12v12H4zM7.500 7.500h.01M12.500 12.500h.01M10 10h.01", chevron: "M5 8l5 5 5-5", up: "M10 16V6M5.500 10.500L10 6l4.500 4.500",
   };
   const icon = (name) => html`<svg class="icon" viewBox="0 0 20 20" width="16" height="16" aria-hidden="true" focusable="false"><path d="${ICONS[name]}"/></svg>`;
 

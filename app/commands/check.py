@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from app.fields import as_choice
 from app.terminal import say, show_json
+from pipelines.card import Intent
 
 COLOURS = {"serious": "red", "warning": "yellow", "hint": "dim"}
 
@@ -50,8 +52,10 @@ def look(pictures: Path, *, base_size_px: int, intent: str = "", trigger: str = 
 
     dataset = load_dataset(pictures)
     hints = dataset.hints
-    told = {"intent": intent or hints.intent or "product", "trigger": trigger or hints.trigger, "noun": noun or hints.noun}
-    return dataset, inspect_dataset(dataset, **told, base_size_px=base_size_px, cache=cache_of(pictures))
+    wanted = as_choice(intent or hints.intent or "product", Intent, name="intent")
+    return dataset, inspect_dataset(
+        dataset, intent=wanted, trigger=trigger or hints.trigger, noun=noun or hints.noun, base_size_px=base_size_px, cache=cache_of(pictures)
+    )
 
 
 def record_of(dataset, report) -> dict:

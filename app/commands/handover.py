@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from app.fields import as_choice
 from app.terminal import say, show_json, show_table
 
 FORMATS = "kohya, diffusers, merged"
@@ -27,7 +28,7 @@ def export(
 ) -> None:
     """Write LoRA files for other tools; each is loaded back and compared before this returns."""
     from app.commands.draw import open_adapter, read_wish
-    from pipelines.export import export_bundle, zip_bundle
+    from pipelines.export import Format, export_bundle, zip_bundle
     from pipelines.families.base import load_base
     from training.execute import best_device
 
@@ -37,7 +38,7 @@ def export(
     if strength is not None:
         adapter = type(adapter)(adapter.tensors, adapter.settings, adapter.card.model_copy(update={"recommended_strength": strength}))
     bundle = export_bundle(
-        loaded, adapter, out or path.parent / "export", formats=tuple(formats or ("kohya", "diffusers")), precision=precision, name=name or None,
+        loaded, adapter, out or path.parent / "export", formats=tuple(as_choice(kind, Format, name="format") for kind in formats or ("kohya", "diffusers")), precision=precision, name=name or None,
         thumbnail=thumbnail or _newest_preview(path.parent), include_captions=_captions(path.parent) if captions else None, strength=strength,
     )  # fmt: skip
     zipped = zip_bundle(bundle, bundle.folder.with_suffix(".zip")) if as_zip else None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.fields import with_flags
+from app.fields import as_choice, with_flags
 from app.terminal import EventPrinter, say, show_json, show_table
 from training.config import TrainSettings
 
@@ -64,18 +64,16 @@ def plan_run(pictures: Path, *, name: str, dial: str, runs: Path, values: dict[t
 
 def make_plan_for(dataset, *, dial: str, values: dict[tuple[str, ...], Any]):
     """The plan for a dataset; what the user did not say is taken from the folder's own hints."""
-    from pipelines.errors import ConfigError
     from training.base_facts import read_base_facts
     from training.device import find_device
     from training.plan import make_plan
+    from training.recipes import Dial
 
-    if dial not in DIALS.split("|"):
-        raise ConfigError(f"There is no dial {dial!r}.", fix=f"Choose one of {DIALS.replace('|', ', ')}.")
     hints = dataset.hints
     told = {"intent": hints.intent or "product", "trigger": hints.trigger, "noun": hints.noun}
     asked = {name: values.pop(("subject", name), told[name]) for name in told}
     facts = read_base_facts(values.pop(("base",), "starter"))
-    return make_plan(**asked, pictures=dataset.items, base_facts=facts, device=find_device(), dial=dial, overrides=values)
+    return make_plan(**asked, pictures=dataset.items, base_facts=facts, device=find_device(), dial=as_choice(dial, Dial, name="dial"), overrides=values)
 
 
 def show_plan(plan, *, whole: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,12 +30,11 @@ def project(workspace: Workspace) -> Project:
 @pytest.fixture
 def no_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
     """Processes that would have been started, as their argument lists; none is."""
-
     started: list[list[str]] = []
 
     class Quiet:
         def __init__(self, arguments: list[str], **_: object) -> None:
             started.append(arguments)
 
-    monkeypatch.setattr("app.jobs.subprocess.Popen", Quiet)
+    monkeypatch.setattr("app.jobs.subprocess", SimpleNamespace(Popen=Quiet, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL))
     yield started

@@ -100,7 +100,7 @@ def test_every_button_has_a_hand_that_does_it():
     """data-do in a script is an action of that script's part or of its tab."""
     for name, part in ui.PARTS.items():
         script = (ui.ASSETS / f"{name}.js").read_text("utf-8")
-        if name in ("teach", "compare"):
+        if name == "teach":
             script += (ui.ASSETS / "run.js").read_text("utf-8")
         asked = set(re.findall(r'data-(?:do|submit|on\w+)="([a-z_]+)"', script))
         own = set(re.findall(r"^\s+(?:async )?(\w+)\(", script, re.MULTILINE)) | set(re.findall(r"[,{] (?:async )?(\w+)\((?:\w*)(?:, \w+)?\) \{", script))

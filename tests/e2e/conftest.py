@@ -35,10 +35,11 @@ SERVE = "import sys; from pathlib import Path; from app.ui import serve; serve(P
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs a browser."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
+    """Everything here needs a browser; the whole way comes first, so that the others find something taught."""
+    mine = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in mine:
+        item.add_marker(pytest.mark.e2e)
+    items[:] = [item for item in items if item not in mine] + sorted(mine, key=lambda item: "whole_way" not in item.path.name)
 
 
 @dataclass
@@ -91,7 +92,9 @@ class Studio:
 
 def _end(path: Path) -> None:
     with contextlib.suppress(OSError, ValueError):  # it has ended already
-        os.kill(int(path.read_text()), signal.SIGTERM)
+        pid = int(path.read_text())
+        if pid > 1:  # 0 is what a run that ended well leaves, and would mean our own group
+            os.kill(pid, signal.SIGTERM)
 
 
 def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:

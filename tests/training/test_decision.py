@@ -50,6 +50,12 @@ def test_a_rising_held_out_loss_is_called_overfitting_and_moves_the_pick_forward
     assert "step 200" in finding.message and str(decision.pick.step) in finding.fix
 
 
+def test_a_training_loss_that_leaves_the_held_out_loss_behind_is_overfitting_too():
+    curve = Curve(((50, 0.95), (100, 0.9)), training=((50, 0.9), (100, 0.4)))
+    finding = next(finding for finding in decide(run_of(RISING), curve).findings if finding.code == "overfitting")
+    assert "50% farther" in finding.message
+
+
 def test_a_curve_that_only_falls_is_no_overfitting():
     curve = Curve(tuple((50 * (place + 1), 0.95 - 0.01 * place) for place in range(10)))
     assert not [finding for finding in decide(with_curve(run_of(RISING), curve), curve).findings if finding.code == "overfitting"]

@@ -135,19 +135,15 @@ def test_a_second_look_opens_no_picture(sound, place, monkeypatch):
     monkeypatch.setattr("training.survey.open_item", lambda *_, **__: pytest.fail("a picture was opened"))
     again = inspect_dataset(dataset, cache=place / "cache", **ABOUT)
     assert (again.score, again.problems) == (report.score, report.problems)
-    assert len(list((place / "cache" / "thumbs").glob("*.jpg"))) >= 24
 
 
 def test_a_torn_cache_line_costs_one_picture_only(sound, tmp_path, place, monkeypatch):
     dataset, _ = sound
-    (tmp_path / "thumbs").mkdir()
-    for thumb in (place / "cache" / "thumbs").iterdir():
-        (tmp_path / "thumbs" / thumb.name).write_bytes(thumb.read_bytes())
     ids = {look_id(item) for item in dataset.items[:3]}
     lines = [line for line in (place / "cache" / "looks.jsonl").read_bytes().splitlines(True) if json.loads(line)["id"] in ids]
     (tmp_path / "looks.jsonl").write_bytes(b"".join(lines[:2]) + lines[2][:500])
     opened = []
-    monkeypatch.setattr("training.survey._measured_chunks", lambda items, kept, failures: opened.extend(items) or iter(()))
+    monkeypatch.setattr("training.survey._measured_chunks", lambda items, failures: opened.extend(items) or iter(()))
     looks, _ = look_at(dataset.items[:3], cache=tmp_path)
     assert len(looks) == 2 and len(opened) == 1
 

@@ -76,9 +76,9 @@ def test_lettering_is_found_straight_and_slanted(angle):
     layer = Image.new("L", picture.size)
     ImageDraw.Draw(layer).text((60, 190), "SAMPLE PREVIEW", font=ImageFont.load_default(42), fill=255)
     picture.paste((255, 255, 255), mask=layer.rotate(angle))
-    found = lettering(grey(picture))
+    found = lettering(np.asarray(picture))
     assert found.lines >= 1 and found.letters >= 6
-    assert lettering(grey(photo("coffee.png"))).lines == 0
+    assert lettering(np.asarray(photo("coffee.png"))).lines == 0
 
 
 def test_a_whole_face_is_found_and_a_cut_one_is_known_as_cut():

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import RunError
-from training.report import Rights, plain_scores, write_report
+from training.report import Origin, plain_scores, write_report
 from training.runs import Job, Run, create_run
 from training.scores.kinds import Example, Finding, Nearest, Pick, Score, Verdict
 
@@ -81,7 +81,17 @@ def test_pictures_that_are_gone_leave_a_place_not_an_error(project, tmp_path):
 def test_missing_rights_are_said_to_be_missing(project):
     run, _ = project
     judged(run)
-    assert "not recorded" in write_report(run, rights=Rights()).read_text(encoding="utf-8")
+    assert "not recorded" in write_report(run, origin=Origin()).read_text(encoding="utf-8")
+
+
+def test_the_projects_own_statements_come_before_the_folders_licence(project):
+    from training.rights import Batch, state_rights
+
+    run, pictures = project
+    judged(run)
+    state_rights(pictures, Batch(owner="Fjord AS", ground="licence", note="campaign 7"))
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "Fjord AS (licence: campaign 7)" in page and "CC0-1.0" not in page
 
 
 def test_copies_are_named_beside_their_originals(project):

@@ -15,10 +15,9 @@ from training.edits import Crop, KeepOneOf, LeaveOut
 
 SMALLEST = 0.5  # of the base's size: below, even a reduced bucket shows little
 LONGEST = 2.5  # longer : shorter side; buckets go to 2
-NEAR_BITS = 8  # of 64 bits of the perceptual hash
-NEAR_COSINE = 0.86
+NEAR = ((3, 0.8), (5, 0.92), (10, 0.95))  # (bits of the perceptual hash that differ at most, likeness at least)
 LOW_QUALITY = 30
-BLOCKY = 1.0
+BLOCKY = 0.85
 
 
 def unreadable(scene: Scene) -> list[Fault]:
@@ -57,9 +56,9 @@ def exact_double(scene: Scene) -> list[Fault]:
 def near_double(scene: Scene) -> list[Fault]:
     """Pictures that show the same in nearly the same way: close perceptual hashes and features. Of each group the best one is kept."""
     number = len(scene.items)
-    bits = scene.hashes.astype(np.float32) * 2 - 1
-    apart = (64 - bits @ bits.T) / 2
-    close = (apart <= NEAR_BITS) & (scene.cosines >= NEAR_COSINE)
+    signs = scene.hashes.astype(np.float32) * 2 - 1
+    apart = (64 - signs @ signs.T) / 2
+    close = np.logical_or.reduce([(apart <= bits) & (scene.cosines >= cosine) for bits, cosine in NEAR])
     faults = []
     for group in _groups(close, number):
         members = _without_exact(scene, group)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ from training.scores.closeness import Features, nearest_similarity
 NATURAL_SHARE = 0.05  # of different pictures in a set that lie beyond the limit: near doubles that the user took
 HASH_BITS = 64
 MOST_HASH_BITS = 6  # imagehash's own advice for "the same picture" is below 8 of 64
-SIGNIFICANT = 0.01
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,6 @@ def hash_distances(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArray
     return (left[:, None, :] != right[None, :, :]).sum(axis=2)
 
 
-def mirrored(pictures: Sequence[Image.Image]) -> list[Image.Image]:
-    """Mirror images: a mirrored copy is a copy."""
-    return [ImageOps.mirror(picture) for picture in pictures]
-
-
 @dataclass(frozen=True)
 class Neighbours:
     """For each drawn picture: the index of the nearest training picture, similarity to it, bits between hashes, and whether that is a copy."""
@@ -78,19 +71,15 @@ class Neighbours:
     is_copy: NDArray[np.bool_]
 
 
-def neighbours(drawn: Features, drawn_hashes: NDArray[np.bool_], training: Features, training_hashes: NDArray[np.bool_], *, limit: CopyLimit) -> Neighbours:
-    """Nearest training pictures by features; a hash within the limit counts as a copy by itself."""
+def neighbours(
+    drawn: Features, pictures: Sequence[Image.Image], training: Features, training_hashes: NDArray[np.bool_], *, limit: CopyLimit
+) -> Neighbours:
+    """Nearest training pictures by features; a hash within the limit, also of the mirror image, counts as a copy by itself. drawn: features of pictures."""
     table = drawn @ training.T
     index = table.argmax(axis=1)
     similarity = table.max(axis=1)
-    bits = hash_distances(drawn_hashes, training_hashes)
+    mirrored = [ImageOps.mirror(picture) for picture in pictures]
+    bits = np.minimum(*(hash_distances(perceptual_hashes(seen), training_hashes) for seen in (pictures, mirrored)))
     by_hash = bits.min(axis=1) <= limit.hash_bits
     index = np.where(by_hash, bits.argmin(axis=1), index)
     return Neighbours(index, similarity, bits[np.arange(len(drawn)), index], (similarity > limit.similarity) | by_hash)
-
-
-def is_more_than_natural(copies: int, pictures: int, *, natural: float) -> bool:
-    """True if so many copies among so many pictures are no accident: binomial tail below 1 % at the set's own rate, and at least two."""
-    rate = max(natural, NATURAL_SHARE)
-    tail = sum(comb(pictures, count) * rate**count * (1 - rate) ** (pictures - count) for count in range(copies, pictures + 1))
-    return copies >= 2 and tail < SIGNIFICANT

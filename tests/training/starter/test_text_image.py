@@ -73,13 +73,13 @@ def test_heads_learn_from_their_loss(concepts, drawings):
     torch.manual_seed(0)
     _, _, scenes = Pairs(drawings, concepts).batch(np.random.default_rng(0), 8)
     heads, states = Heads(len(concepts)), torch.randn(8, 256)
-    optimizer, first = torch.optim.Adam(heads.parameters(), 0.05), float(heads.loss(states, scenes))
+    optimizer, first = torch.optim.Adam(heads.parameters(), 0.05), heads.loss(states, scenes).item()
     for _ in range(20):
         optimizer.zero_grad()
         loss = heads.loss(states, scenes)
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.5 * first
+    assert loss.item() < 0.5 * first
 
 
 def test_tokenizer_is_read_back_from_the_state_folder(state_folder):
