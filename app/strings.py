@@ -18,7 +18,7 @@ EN: dict[str, str] = {
     "step.pictures": "Pictures", "step.teach": "Teach", "step.compare": "Compare", "step.handover": "Hand over", "step.library": "Library",
     "rail.pictures.one": "1 picture", "rail.pictures.many": "{n} pictures", "rail.scored": "{n} · score {score}", "rail.empty": "empty", "rail.ready": "ready", "rail.handed": "zip made",
     "state.queued": "waiting", "state.running": "running", "state.stopped": "stopped", "state.interrupted": "interrupted", "state.finished": "taught", "state.failed": "failed",
-    "job.train": "training", "job.preview": "drawing", "job.board": "drawing the board", "job.export": "making files", "job.judge": "choosing the best checkpoint",
+    "job.train": "training", "job.preview": "drawing", "job.board": "drawing the board", "job.export": "making files", "job.judge": "choosing the best checkpoint", "queue.title": "Queue", "queue.more": "+{n}", "queue.now": "at work", "queue.place": "number {n} in the queue", "queue.cancel": "Cancel {name}",
     "job.training": "training {percent} %", "job.waiting": "{kind} waits", "job.cancelled": "Taken out of the queue.",
     # home
     "home.title": "Projects", "home.says": "One project is one thing to teach: a product, a character or a style.", "home.open": "Open {name}", "home.more": "More for {name}",
@@ -65,7 +65,7 @@ EN: dict[str, str] = {
     # run
     "run.title": "Training", "run.training": "{percent} %", "run.starting": "Starting …", "run.waits": "Waiting, number {n} in the queue", "run.stopping": "Stopping after this step …", "run.stopped": "Stopped", "run.interrupted": "Interrupted", "run.finished": "Taught", "run.failed": "It broke off", "run.running": "Running",
     "run.judging": "Choosing the best checkpoint …", "run.step_of": "step {step} of {total}", "run.speed.fast": "{n} steps a second", "run.speed.slow": "{n} s a step", "run.on_cpu": "on the CPU", "run.steps": "{n} steps",
-    "run.pause": "Pause", "run.keep": "Stop and keep", "run.resume": "Resume", "run.first": "Do this first", "run.saved_until": "Everything up to step {n} is safe.", "run.interrupted.says": "Its worker is gone. Everything up to step {n} is safe: resume it.",
+    "run.pause": "Pause", "run.keep": "Stop and keep", "run.resume": "Resume", "run.first": "Do this first", "advice.to_pictures": "Go to the pictures", "advice.quick": "Choose quick", "advice.trigger": "Name it", "advice.no_flip": "Turn flip off", "advice.keep": "Stop and keep it", "run.saved_until": "Everything up to step {n} is safe.", "run.interrupted.says": "Its worker is gone. Everything up to step {n} is safe: resume it.",
     "run.curves": "How well it learns", "run.loss": "error on the pictures it learns from", "run.held_out": "error on pictures kept aside", "run.base": "the base without it", "run.pick": "best", "run.chart.soon": "The curve begins with the first steps", "run.chart.says": "Error from {first} to {last}; on pictures kept aside {held}",
     "run.previews": "Previews", "run.no_previews": "The first previews come with the first checkpoint.", "run.at_step": "step {n}", "run.preview_of": "Step {n}: {prompt}", "run.log": "Log",
     "run.preparing.reading": "Reading pictures", "run.preparing.pictures": "Reading pictures", "run.preparing.encoding": "Preparing pictures", "run.preparing.captions": "Preparing captions", "run.preparing.prior": "Drawing class pictures", "run.preparing.judging": "Choosing the best checkpoint",

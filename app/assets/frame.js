@@ -11,6 +11,8 @@
     const says = job.waiting ? t("job.waiting", { kind }) : job.kind === "train" ? t("job.training", { percent: job.percent }) + (job.left ? " · " + t("left", { time: duration(job.left) }) : "") : kind;
     return html`<button type="button" class="frame-job num ${job.waiting ? "waiting" : ""}" data-do="to_job" aria-label="${says}, ${job.name}"><span class="dot"></span><span class="ellipsis">${says}</span></button>`;
   }
+  const line = (one) => html`<div class="queue-line" data-key="${one.of}/${one.run}"><span class="grow"><b>${one.name}</b><br><span class="small soft">${t("job." + one.kind)} · ${one.place ? t("queue.place", { n: one.place }) : t("queue.now")}</span></span>${one.place > 1 ? html`<button type="button" class="bare" data-do="first" data-of="${one.of}" data-run="${one.run}" aria-label="${t("run.first")}" title="${t("run.first")}">${icon("up")}</button>` : ""}<button type="button" class="bare" data-do="cancel" data-of="${one.of}" data-run="${one.run}" aria-label="${t("queue.cancel", { name: one.name })}" title="${t("cancel")}">${icon("close")}</button></div>`;
+  const queue = (view) => (view?.queue.length || 0) < 2 ? "" : html`<details class="frame-menu frame-queue"><summary aria-label="${t("queue.title")}"><span class="num">${t("queue.more", { n: view.queue.length - 1 })}</span>${icon("chevron")}</summary><div class="frame-list">${view.queue.map(line)}</div></details>`;
   function step(view, name, number) {
     const state = view?.steps?.[name], here = place.step === name;
     return html`<button type="button" data-do="step" data-to="${name}"${flag('aria-current="step"', here)}>
@@ -26,7 +28,7 @@
         <details class="frame-menu"><summary aria-label="${t("frame.switch")}"><span>${view?.project?.name || t("frame.none")}</span>${icon("chevron")}</summary>
           <div class="frame-list">${(view?.projects || []).map((project) => html`<button type="button" data-key="${project.id}" data-do="open" data-id="${project.id}">${project.id === place.project ? icon("check") : html`<span style="width:16px"></span>`}<span>${project.name}</span></button>`)}
             <button type="button" data-key="-all" data-do="home">${icon("plus")}<span>${t("frame.all")}</span></button></div></details>
-        <span style="flex:1"></span>${job(view)}
+        <span style="flex:1"></span>${job(view)}${queue(view)}
         <button type="button" class="bare" data-do="dark" aria-label="${t("frame.dark")}" title="${t("frame.dark")}">${icon("moon")}</button>
       </header>
       <div class="frame-lost" role="alert">${t("frame.lost")}</div>

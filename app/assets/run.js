@@ -65,7 +65,7 @@
       ${["running", "queued"].includes(run.state) || run.judging ? html`<div class="bar" role="progressbar" aria-valuenow="${Math.round(run.percent)}" aria-valuemin="0" aria-valuemax="100" aria-label="${t("run.title")}"><i style="width:${run.percent}%"></i></div>` : ""}
       ${run.error ? html`<div class="note bad"><b>${run.error[0]}</b> ${run.error[1]} <span class="soft">${run.saved.length ? t("run.saved_until", { n: run.saved[run.saved.length - 1] }) : ""}</span></div>` : ""}
       ${run.state === "interrupted" ? html`<div class="note warn">${t("run.interrupted.says", { n: run.saved[run.saved.length - 1] || 0 })}</div>` : ""}
-      ${run.advice.map((advice) => html`<div class="note warn" data-key="${advice.code}"><span>${advice.message}</span> <span class="soft">${advice.fix}</span></div>`)}</div>
+      ${run.advice.map((advice) => html`<div class="note warn" data-key="${advice.code}"><span>${advice.message}</span> <span class="soft">${advice.fix}</span>${advice.code === "overfitting" && run.state === "running" ? html` <button type="button" class="link" data-do="stop_keep" data-run="${run.id}">${t("advice.keep")}</button>` : ""}</div>`)}</div>
     ${verdict(run)}
     ${run.curve.length || run.state === "running" ? html`<div class="sheet stack"><h2>${t("run.curves")}</h2>${chart(run)}</div>` : ""}
     ${run.strip.rows.length || run.state === "running" ? html`<div class="stack"><h2>${t("run.previews")}</h2>${strip(run)}</div>` : ""}

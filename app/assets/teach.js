@@ -26,6 +26,9 @@
         <label class="field">${t("teach.base")}<select data-onchange="base"${flag("disabled", false)}>${view.bases.map((base) => html`<option value="${base.id}"${flag("selected", base.id === view.base)}>${base.says}</option>`)}${known ? "" : html`<option value="${view.base}" selected>${view.base}</option>`}<option value="-other">${t("teach.base.other")}</option></select></label>
         ${part.ui.otherBase ? html`<label class="field">${t("teach.base.id")}<input type="text" name="base" data-onchange="answer" placeholder="owner/name" autocomplete="off" spellcheck="false"></label>` : ""}</fieldset></div>`;
   }
+  /* What to do about a warning, as a button. */
+  const remedy = { "few-pictures": ["advice.to_pictures", "to_pictures"], "empty-captions": ["advice.to_pictures", "to_pictures"], "no-trigger": ["advice.trigger", "to_trigger"], long: ["advice.quick", "quick"], "too-slow": ["advice.quick", "quick"], flip: ["advice.no_flip", "no_flip"] };
+  const remedyButton = (code) => remedy[code] ? html` <button type="button" class="link" data-do="${remedy[code][1]}">${t(remedy[code][0])}</button>` : "";
   function plan(view) {
     if (view.problem) return html`<div class="note bad"><b>${view.problem.message}</b> ${view.problem.fix}</div>`;
     if (!view.plan) return html`<div class="well">${t("teach.no_pictures")} <button type="button" class="link" data-do="to_pictures">${t("step.pictures")}</button></div>`;
@@ -33,8 +36,8 @@
     return html`<section class="sheet stack"><div class="row spread"><h2>${t("teach.plan")}</h2></div>
       <p style="font-size:18px;line-height:1.45;max-width:60ch">${plan.says}</p>
       <ul class="plan-lines">${plan.lines.map((line) => html`<li data-key="${line.name}"><details><summary><span>${line.changed ? html`<span class="tag accent">${t("teach.changed")}</span> ` : ""}${line.says}</span><span class="why">${t("teach.why")}</span></summary><p>${line.reason}</p></details></li>`)}</ul>
-      ${plan.warnings.map((advice) => html`<div class="note warn" data-key="${advice.code}">${advice.message} <span class="soft">${advice.fix}</span></div>`)}
-      ${plan.refusal ? html`<div class="note bad"><b>${plan.refusal.message}</b> ${plan.refusal.fix}</div>` : ""}
+      ${plan.warnings.map((advice) => html`<div class="note warn" data-key="${advice.code}">${advice.message} <span class="soft">${advice.fix}</span>${remedyButton(advice.code)}</div>`)}
+      ${plan.refusal ? html`<div class="note bad"><b>${plan.refusal.message}</b> ${plan.refusal.fix}${remedyButton(plan.refusal.code)}</div>` : ""}
       <div class="forecast well"><div><span class="small soft">${t("teach.time")}</span><b class="num">${duration(plan.seconds)}</b><span class="small soft">${plan.measured ? t("teach.time.measured") : t("teach.time.guess", { device: plan.device })}</span></div>
         <div><span class="small soft">${t("teach.memory")}</span><b class="num">${size(plan.memory)}</b><div class="bar ${plan.fits ? share > 75 ? "tight-fit" : "" : "over"}" role="img" aria-label="${t("teach.memory.of", { n: Math.round(share) })}"><i style="width:${share}%"></i></div><span class="small soft num">${t("teach.memory.device", { size: size(plan.device_memory) })}</span></div>
         <div><span class="small soft">${t("teach.disk")}</span><b class="num">${size(plan.disk)}</b><span class="small soft">${t("teach.disk.says")}</span></div></div></section>`;
@@ -80,6 +83,9 @@
       run(box) { this.ui.run = box.value; this.look(); },
       again() { this.ui.again = true; this.draw(); window.scrollTo(0, 0); },
       not_again() { this.ui.again = false; this.draw(); },
+      to_trigger() { this.find("input[name=trigger]").focus(); },
+      quick() { this.ask("answer", { name: "dial", value: "quick" }); },
+      no_flip() { this.ask("set", { name: "pictures.flip", value: false }); },
       to_pictures() { go({ step: "pictures" }); },
       to_compare() { go({ step: "compare" }); },
     },

@@ -29,7 +29,7 @@ def look(ask: Ask) -> dict[str, Any]:
         "project": {"id": current.id, "name": current.about.name} if current else None,
         "steps": _steps(ask.workspace, current) if current else {},
         "job": _job(ask.workspace),
-        "waiting": len(jobs.waiting(ask.workspace)),
+        "queue": [_queued(ticket, place=0) for ticket in jobs.claimed(ask.workspace)] + [_queued(ticket, place=place) for place, ticket in enumerate(jobs.waiting(ask.workspace), start=1)],
         "gone": bool(ask.text("project")) and current is None,
     }
 
@@ -54,6 +54,11 @@ def _teach_says(runs: list[Run]) -> str:
     return words(f"state.{newest.state()}") if newest else ""
 
 
+def _queued(ticket: jobs.Ticket, *, place: int) -> dict[str, Any]:
+    """One line of the queue. place: 0 = at work, 1 = next."""
+    return {"run": ticket.run.path.name, "of": ticket.run.path.parent.parent.name, "name": ticket.run.job.name, "kind": ticket.run.job.kind, "place": place}
+
+
 def _job(workspace: Workspace) -> dict[str, Any] | None:
     """The training at work, else another job at work, else the first that waits."""
     busy = sorted((ticket for ticket in jobs.claimed(workspace)), key=lambda ticket: ticket.run.job.kind != "train")
@@ -70,13 +75,21 @@ def _job(workspace: Workspace) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _cancel(ask: Ask) -> Reply:
+def _run(ask: Ask) -> Run:
     project = ask.workspace.project(ask.text("of"))
     run = next((run for run in project.all_runs() if run.path.name == ask.text("run")), None)
     if run is None:
         raise ConfigError("That job is gone.", fix="Reload the page.")
-    jobs.cancel(ask.workspace, run)
+    return run
+
+
+def _cancel(ask: Ask) -> Reply:
+    jobs.cancel(ask.workspace, _run(ask))
     return Reply(note=words("job.cancelled"))
 
 
-ACTIONS: dict[str, Act] = {"cancel": _cancel}
+def _first(ask: Ask) -> None:
+    jobs.move_up(ask.workspace, _run(ask))
+
+
+ACTIONS: dict[str, Act] = {"cancel": _cancel, "first": _first}

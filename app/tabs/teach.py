@@ -64,7 +64,7 @@ def _plan_view(project: Project, dataset: Dataset) -> dict[str, Any]:
         "plan": {
             "says": plan.words, "lines": _told_lines(plan),
             "warnings": [{"code": advice.code, "message": advice.message, "fix": advice.fix} for advice in plan.warnings],
-            "refusal": {"message": plan.refusal.message, "fix": plan.refusal.fix} if plan.refusal else None,
+            "refusal": {"code": plan.refusal.code, "message": plan.refusal.message, "fix": plan.refusal.fix} if plan.refusal else None,
             "seconds": round(forecast.seconds), "memory": forecast.memory_bytes, "device_memory": forecast.device_memory_bytes, "disk": forecast.disk_bytes, "fits": forecast.fits,
             "measured": forecast.is_measured, "device": _device().words, "changes": sum(line.changed for line in plan.lines),
         },
