@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.results import adapter_at, checkpoint_steps
 from pipelines import adapter as adapters
 from pipelines.adapter import Adapter
 from pipelines.atomic import write_atomically
-from pipelines.errors import BrandprintError, ConfigError, RunError
+from pipelines.errors import BrandprintError, ConfigError, ExportError, RunError
 from pipelines.events import Advice, Event, Failed, Finished, Phase, Picture, Started, Stopped
 from pipelines.families.base import Base, load_base
 from pipelines.generation import Drawn, generate
@@ -29,6 +30,9 @@ from pipelines.provenance import save_picture
 from pipelines.settings import DrawSettings
 from training.execute import best_device
 from training.runs import Run, open_run
+
+if TYPE_CHECKING:
+    from pipelines.export import Bundle
 
 logger = logging.getLogger(__name__)
 TELL_SECONDS = 0.25
@@ -177,16 +181,15 @@ def lay_board(run: Run, base: Base) -> Iterator[Event]:
 
 def hand_over(run: Run, base: Base) -> Iterator[Event]:
     """Files for other tools, each proven by loading it back; the bundle's list stands in bundle.json, the zip beside it."""
-    from pipelines.export import export_bundle, zip_bundle
+    from pipelines.export import zip_bundle
 
     told = run.job.settings
     adapter = _open(run, told["adapter"], base)
     card = adapter.card.model_copy(update={key: value for key, value in told.get("card", {}).items() if value})
     thumbnail = (run.path / told["thumbnail"]).resolve() if told.get("thumbnail") else None
-    bundle = export_bundle(
-        base, Adapter(adapter.tensors, adapter.settings, card), run.path / "files", formats=tuple(told["formats"]), precision=told.get("precision", "fp16"),
-        name=told["name"], thumbnail=thumbnail, progress=lambda what, done, total: run.append(Phase(what, done, total)),
-    )  # fmt: skip
+    bundle, precision = _proven(run, base, Adapter(adapter.tensors, adapter.settings, card), thumbnail)
+    if precision != told.get("precision", "fp16"):
+        yield Advice("precision", "Half precision would have rounded this adapter away, since it has learnt so little: the files are in full precision, twice as large.")
     archive = zip_bundle(bundle, (run.path / told["zip"]).resolve())
     files = [
         {"path": file.path.relative_to(run.path).as_posix(), "kind": file.kind, "bytes": _bytes(file.path), "sha256": file.sha256, "autov2": file.autov2, "checks": [asdict(check) for check in file.verified]}
@@ -195,6 +198,25 @@ def hand_over(run: Run, base: Base) -> Iterator[Event]:
     record = {"name": bundle.name, "files": files, "zip": archive.name, "effect_size": bundle.effect_size, "warnings": [asdict(advice) for advice in bundle.warnings]}
     write_atomically(run.path / "bundle.json", json.dumps(record, indent=1).encode())
     yield from (Advice(advice.code, advice.message, advice.fix) for advice in bundle.warnings)
+
+
+def _proven(run: Run, base: Base, adapter: Adapter, thumbnail: Path | None) -> tuple[Bundle, str]:
+    """The bundle and its precision: the one asked for, or fp32 where only that acts as the adapter does. Raises ExportError if not even that."""
+    from pipelines.export import export_bundle
+
+    told = run.job.settings
+    asked = told.get("precision", "fp16")
+    for precision in dict.fromkeys((asked, "fp32")):
+        try:
+            bundle = export_bundle(
+                base, adapter, run.path / "files", formats=tuple(told["formats"]), precision=precision, name=told["name"], thumbnail=thumbnail,
+                progress=lambda what, done, total: run.append(Phase(what, done, total)),
+            )  # fmt: skip
+            return bundle, precision
+        except ExportError:
+            if precision == "fp32":
+                raise
+    raise AssertionError("fp32 either returns or raises")
 
 
 def _bytes(path: Path) -> int:
@@ -223,7 +245,7 @@ def take_in_lora(run: Run, base: Base) -> Iterator[Event]:
         yield from _drawn(run, base, cover, {"adapter": card.recommended_strength}, "taught", save=lambda drawn, path: save_picture(drawn, path, base=Path(base.source).name, cards={"adapter": card}))
 
 
-def judge(run: Run) -> None:
+def make_verdict(run: Run) -> None:
     """The verdict on a training, put into its adapter, and the page for the client; progress stands in the run's events."""
     from training.dataset import load_dataset
     from training.report import write_report

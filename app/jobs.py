@@ -54,6 +54,7 @@ def new_id(kind: str) -> str:
 
 def submit(workspace: Workspace, run: Run) -> None:
     """Puts a new, stopped or interrupted run in the queue. Raises ConfigError if it is there already or being worked on."""
+    let_go_of_the_dead(workspace)
     if run.is_alive() or any(ticket.run.path == run.path for ticket in (*waiting(workspace), *claimed(workspace))):
         raise ConfigError("That job is in the queue already.", fix="Wait for it, or cancel it first.")
     (run.path / "stop").unlink(missing_ok=True)
@@ -93,6 +94,19 @@ def claimed(workspace: Workspace) -> list[Ticket]:
     return _tickets(workspace, sorted((workspace.jobs / "claimed").glob("*/*.json")))
 
 
+def let_go_of_the_dead(workspace: Workspace) -> None:
+    """Drops what killed workers had taken and nobody works on any more; the runs say "interrupted" and can be queued again."""
+    for ticket in claimed(workspace):
+        if not ticket.run.is_alive() and not _is_awake(_beat(workspace, ticket.path.parent.name)):
+            done(ticket)
+
+
+def is_starting(workspace: Workspace, run: Run) -> bool:
+    """True between the moment when a living worker took the run and the run's first sign of life."""
+    mine = [ticket for ticket in claimed(workspace) if ticket.run.path == run.path]
+    return bool(mine) and not run.is_alive() and _is_awake(_beat(workspace, mine[0].path.parent.name))
+
+
 def claim(workspace: Workspace, device: str, *, kinds: Sequence[str] = ()) -> Ticket | None:
     """The next job for a worker, taken by atomic rename so that no two get it. kinds: only these; empty: any."""
     folder = workspace.jobs / "claimed" / _file_name(device)
@@ -106,6 +120,13 @@ def claim(workspace: Workspace, device: str, *, kinds: Sequence[str] = ()) -> Ti
             continue  # another worker was quicker
         return Ticket(folder / ticket.name, ticket.run)
     return None
+
+
+def note_work(workspace: Workspace, device: str, run: Run) -> Ticket:
+    """A ticket for work that never stood in the queue, so that pages see what the device is busy with."""
+    path = workspace.jobs / "claimed" / _file_name(device) / f"0-{run.path.name}.json"
+    write_atomically(path, json.dumps({"run": run.path.relative_to(workspace.path).as_posix()}).encode())
+    return Ticket(path, run)
 
 
 def held_by(workspace: Workspace, device: str) -> list[Ticket]:
@@ -140,15 +161,23 @@ def wake_workers(workspace: Workspace) -> None:
 
 def is_awake(workspace: Workspace, device: str) -> bool:
     """True while the device's worker beats."""
-    try:
-        return time.time() - beat_path(workspace, device).stat().st_mtime < WORKER_SILENCE_SECONDS
-    except OSError:
-        return False
+    return _is_awake(beat_path(workspace, device))
 
 
 def beat_path(workspace: Workspace, device: str) -> Path:
     """The file that a worker touches."""
-    return workspace.jobs / "workers" / f"{_file_name(device)}.beat"
+    return _beat(workspace, _file_name(device))
+
+
+def _beat(workspace: Workspace, name: str) -> Path:
+    return workspace.jobs / "workers" / f"{name}.beat"
+
+
+def _is_awake(beat: Path) -> bool:
+    try:
+        return time.time() - beat.stat().st_mtime < WORKER_SILENCE_SECONDS
+    except OSError:
+        return False
 
 
 def page_seen(workspace: Workspace) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from app import jobs
 from app.intake import sweep_uploads
+from app.judging import Due, judge, judge_beside, mark
 from app.projects import Workspace, open_workspace
 from training.runs import Run, open_run
 
@@ -30,7 +31,6 @@ TICK_SECONDS = 0.1
 BEAT_SECONDS = 3.0
 IDLE_SECONDS = 900.0
 COLD_SECONDS = 600.0  # a warm base that nobody asked for this long is let go
-KEEP = "keep"  # a stopped run with this file is judged as it stands: the user is content with what it has learnt
 DRAW_WISH_SECONDS = 60.0  # a wish for a warm base is honoured this long after it was made
 
 
@@ -108,6 +108,7 @@ def dispatch(workspace: Workspace, device: str, *, idle_seconds: float = IDLE_SE
         return
     beat = Beat(jobs.beat_path(workspace, device))
     artist = Artist(workspace, device)
+    due = Due(workspace)
     sweep_uploads(workspace)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -118,6 +119,10 @@ def dispatch(workspace: Workspace, device: str, *, idle_seconds: float = IDLE_SE
             ticket = jobs.claim(workspace, device)
             if ticket is not None:
                 _do(ticket, artist, device, beat)
+                idle_since = time.monotonic()
+            elif run := due.next():
+                artist.rest()
+                judge_beside(workspace, run, device=device, tick=beat.tick)
                 idle_since = time.monotonic()
             else:
                 _keep_warm(workspace, artist)
@@ -140,11 +145,12 @@ def _do(ticket: jobs.Ticket, artist: Artist, device: str, beat: Beat) -> None:
 
 
 def _train(run: Run, device: str, beat: Beat) -> None:
-    process = jobs.spawn_child(["--run", str(run.path)], device=device, log=run.path / "log.txt")
+    process = jobs.spawn_child(["--leave-verdict", str(run.path)], device=device, log=run.path / "log.txt")
     while process.poll() is None:
         beat.tick()
     if process.returncode:
         _record_death(run, process.returncode)
+    mark(run)
 
 
 def _record_death(run: Run, code: int) -> None:
@@ -187,7 +193,7 @@ def _lock(workspace: Workspace, device: str):  # type: ignore[no-untyped-def]
     return file
 
 
-def train_one(run: Run) -> int:
+def train_one(run: Run, *, with_verdict: bool = True) -> int:
     """One training in this process; its end stands in the run. Returns the exit code."""
     from training.execute import execute
 
@@ -196,19 +202,9 @@ def train_one(run: Run) -> int:
     except Exception:
         return 1  # execute recorded it
     is_first = os.environ.get("RANK", "0") == "0"  # under torchrun the others only learn
-    if is_first and (run.state() == "finished" or (run.path / KEEP).exists()):
-        _judge(run)
-    return 0
-
-
-def _judge(run: Run) -> None:
-    """The verdict belongs to a training; without it the adapter is whole all the same, so an error here is recorded, not raised."""
-    from app.artist import judge
-
-    try:
+    if with_verdict and is_first and run.state() == "finished":
         judge(run)
-    except Exception:
-        logger.exception("The verdict of %s could not be made.", run.path.name)
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -219,12 +215,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     parser.add_argument("--run", type=Path)
     parser.add_argument("folder", type=Path, nargs="?", help="the same as --run, for launchers that take no options behind the program (torchrun)")
+    parser.add_argument("--leave-verdict", action="store_true", help="whoever started this sees to the verdict")
+    parser.add_argument("--judge", type=Path)
     parser.add_argument("--draw")
     parser.add_argument("--examine", type=Path)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if chosen.run or chosen.folder:
-        return train_one(open_run(chosen.run or chosen.folder))
+        return train_one(open_run(chosen.run or chosen.folder), with_verdict=not chosen.leave_verdict)
+    if chosen.judge:
+        judge(open_run(chosen.judge))
+        return 0
     if chosen.draw is not None:
         from app.artist import serve
 

@@ -96,9 +96,12 @@ def low_contrast(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
 
 
 def border(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    colour = ((0, 0, 0), (255, 255, 255), (20, 20, 30), (240, 230, 200))[rng.integers(4)]
+    rim = np.asarray(picture.resize((64, 64)).convert("RGB"))[[0, -1]].reshape(-1, 3).mean(axis=0)
+    colours = [colour for colour in ((0, 0, 0), (255, 255, 255), (20, 20, 30), (240, 230, 200)) if np.abs(rim - colour).max() > 60]
     x, y = [(0.0, 0.12), (0.15, 0.0), (0.08, 0.08), (0.05, 0.15)][rng.integers(4)]
-    framed = Image.new("RGB", (round(picture.width * (1 + 2 * x)), round(picture.height * (1 + 2 * y))), colour)
+    framed = Image.new(
+        "RGB", (round(picture.width * (1 + 2 * x)), round(picture.height * (1 + 2 * y))), colours[rng.integers(len(colours))]
+    )
     framed.paste(picture, (round(picture.width * x), round(picture.height * y)))
     return framed
 
@@ -147,11 +150,11 @@ def watermarked(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
         rng.integers(6)
     ]
     layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
-    size = min(picture.size) * rng.uniform(0.06, 0.11)
+    size = min(picture.size) * rng.uniform(0.07, 0.12)
     place = (picture.width * rng.uniform(0.04, 0.15), picture.height * rng.uniform(0.05, 0.85))
     ground = np.asarray(picture.convert("L"))[int(place[1]) : int(place[1] + size)].mean()
     colour = ((255, 255, 255) if ground < 140 else (10, 10, 10), (255, 140, 0) if ground < 90 else (150, 20, 20))[rng.integers(2)]
-    ImageDraw.Draw(layer).text(place, words, font=font(size), fill=(*colour, int(rng.integers(140, 256))))
+    ImageDraw.Draw(layer).text(place, words, font=font(size), fill=(*colour, int(rng.integers(180, 256))))
     if rng.random() < 0.4:
         layer = layer.rotate(rng.choice([-30, 25, 35]), center=(picture.width / 2, place[1]), translate=(0, picture.height / 2 - place[1]))
     return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")

@@ -41,6 +41,7 @@ class Bench:
     stretch: float = 20.0
     steps: int = 40
     plans: tuple[str, ...] = ()
+    base: str = "starter"
 
     def result(self, name: str, **figures: Any) -> None:
         """Keep and print figures."""
@@ -90,7 +91,7 @@ def train(bench: Bench, label: str, folder: Path, name: str, *, seed: int = 0, o
 
     path = bench.work / "runs" / label
     if not (path / "job.json").exists():
-        dataset, facts, device, hints = _asked(folder, name)
+        dataset, facts, device, hints = _asked(bench, folder, name)
         quiet: dict[tuple[str, ...], Any] = {("loop", "seed"): seed, ("loop", "preview_prompts"): (), **(overrides or {})}
         answers = {
             "intent": hints["intent"],
@@ -111,16 +112,16 @@ def train(bench: Bench, label: str, folder: Path, name: str, *, seed: int = 0, o
     return run
 
 
-def _asked(folder: Path, name: str):
+def _asked(bench: Bench, folder: Path, name: str):
     from training.base_facts import read_base_facts
     from training.dataset import load_dataset
     from training.device import find_device
 
     hints = json.loads((ROOT / "sample_data" / name / "project.json").read_text())
-    return load_dataset(folder), read_base_facts("starter"), find_device(), hints
+    return load_dataset(folder), read_base_facts(bench.base), find_device(), hints
 
 
-def judge(run):
+def judge(bench: Bench, run):
     """The run's verdict, made or read."""
     from pipelines.families.base import load_base
     from training.dataset import load_dataset
@@ -129,7 +130,7 @@ def judge(run):
     known = read_verdict(run)
     if known:
         return known
-    work = score_run(run, load_base("starter"), load_dataset(Path(run.job.dataset)))
+    work = score_run(run, load_base(bench.base), load_dataset(Path(run.job.dataset)))
     while True:
         try:
             next(work)
@@ -137,7 +138,7 @@ def judge(run):
             return end.value
 
 
-def truth_by_step(run, truth: Path) -> dict[int, float]:
+def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, float]:
     """Mean distance (1 - cosine) of drawings to the true pictures of their captions, by step; EfficientNet features, no centring, other seeds."""
     from pipelines.encoders import picture_features
     from pipelines.families.base import load_base
@@ -153,7 +154,7 @@ def truth_by_step(run, truth: Path) -> dict[int, float]:
     if path.exists():
         return {int(step): value for step, value in json.loads(path.read_text()).items()}
     subject = TrainSettings.model_validate(run.job.settings).subject
-    base = load_base("starter")
+    base = load_base(bench.base)
     items = load_dataset(truth).items
     real = picture_features([open_square(item, base.native_size_px, background="#ffffff") for item in items])
     probes = [
@@ -193,9 +194,9 @@ def part_healthy(bench: Bench, sets: list[str], seeds: int) -> None:
             began = time.monotonic()
             run = train(bench, f"healthy-{name}-{seed}", folder, name, seed=seed)
             trained = time.monotonic()
-            verdict = judge(run)
+            verdict = judge(bench, run)
             judged = time.monotonic()
-            distances = truth_by_step(run, truth)
+            distances = truth_by_step(bench, run, truth)
             order = sorted((step for step in distances if step), key=distances.__getitem__)
             alarms = [finding.code for finding in verdict.findings if finding.code in ALARMS]
             bench.result(
@@ -210,7 +211,7 @@ def part_long(bench: Bench, sets: list[str], seeds: int) -> None:
     for name in sets:
         folder, truth = prepare(bench, name, pictures=40)
         run = train(bench, f"long-{name}", folder, name, stretch=8)
-        verdict, distances = judge(run), truth_by_step(run, truth)
+        verdict, distances = judge(bench, run), truth_by_step(bench, run, truth)
         bench.result(
             run.job.name,
             picked=distances[verdict.pick.step],
@@ -226,7 +227,9 @@ def part_overfit(bench: Bench, sets: list[str], seeds: int) -> None:
     """12 pictures, 20 times the steps (--stretch): overfitting and copying must be said."""
     for name in sets:
         folder, _ = prepare(bench, name, pictures=12)
-        verdict = judge(train(bench, f"overfit-{name}", folder, name, stretch=bench.stretch, overrides={("loss", "prior_weight"): 0.0}))
+        verdict = judge(
+            bench, train(bench, f"overfit-{name}", folder, name, stretch=bench.stretch, overrides={("loss", "prior_weight"): 0.0})
+        )
         _said(bench, f"overfit-{name}", verdict, wanted=("overfitting", "copying"))
 
 
@@ -236,7 +239,9 @@ def part_leak(bench: Bench, sets: list[str], seeds: int) -> None:
         if name == "style":
             continue
         folder, _ = prepare(bench, name, pictures=40)
-        planted = judge(train(bench, f"leak-{name}", folder, name, overrides={("subject", "trigger"): "", ("loss", "prior_weight"): 0.0}))
+        planted = judge(
+            bench, train(bench, f"leak-{name}", folder, name, overrides={("subject", "trigger"): "", ("loss", "prior_weight"): 0.0})
+        )
         clean = judge(
             train(bench, f"clean-{name}", folder, name, overrides={("loss", "prior_weight"): 1.0, ("loss", "prior_pictures"): 20})
         )
@@ -249,31 +254,29 @@ def part_leak(bench: Bench, sets: list[str], seeds: int) -> None:
 def part_dead(bench: Bench, sets: list[str], seeds: int) -> None:
     """Rate as good as 0."""
     folder, _ = prepare(bench, sets[0], pictures=40)
-    verdict = judge(train(bench, "dead", folder, sets[0], overrides={("optim", "learning_rate"): 1e-12, ("loop", "steps"): 20}))
+    verdict = judge(bench, train(bench, "dead", folder, sets[0], overrides={("optim", "learning_rate"): 1e-12, ("loop", "steps"): 20}))
     _said(bench, "dead", verdict, wanted=("dead",), change=max(score.change for score in verdict.scores))
 
 
 def part_fried(bench: Bench, sets: list[str], seeds: int) -> None:
-    """Rate x 100: either the training stops with its reason, or the verdict names it; and x 20, which ends in a file that must be named."""
+    """Rate x 100 and x 20: the training stops with its reason, and what it saved before is named by the verdict."""
     from pipelines.errors import TrainingDiverged
+    from training.checkpoint import checkpoint_folders
+    from training.runs import open_run
 
     folder, _ = prepare(bench, sets[0], pictures=40)
     for factor in (100, 20):
-        label = f"fried-x{factor}"
+        label, stopped = f"fried-x{factor}", ""
         try:
             run = train(bench, label, folder, sets[0], overrides={("optim", "learning_rate"): factor * 1e-3, ("loop", "steps"): 40})
-        except TrainingDiverged as stopped:
-            bench.result(label, said=["diverged"], missed=[], sentence=stopped.message, fix=stopped.fix)
+        except TrainingDiverged as error:
+            run, stopped = open_run(bench.work / "runs" / label), error.message
+        if not checkpoint_folders(run.path):
+            bench.result(label, said=["diverged"], missed=[], stopped=stopped)
             continue
-        verdict = judge(run)
-        _said(
-            bench,
-            label,
-            verdict,
-            wanted=("fried",),
-            fidelity=verdict.picked.fidelity,
-            effect=max(score.effect or 0 for score in verdict.scores),
-        )
+        verdict = judge(bench, run)
+        effect = max(score.effect or 0 for score in verdict.scores)
+        _said(bench, label, verdict, wanted=("fried",), stopped=stopped, fidelity=verdict.picked.fidelity, effect=effect)
 
 
 def _said(bench: Bench, label: str, verdict, *, wanted: tuple[str, ...], **figures: Any) -> None:
@@ -326,7 +329,7 @@ def one_forecast(bench: Bench, name: str, folder: Path, set_name: str, *, only: 
     from pipelines.settings import with_values
     from training.plan import make_plan
 
-    dataset, facts, device, hints = _asked(folder, set_name)
+    dataset, facts, device, hints = _asked(bench, folder, set_name)
     overrides = {tuple(path.split(".")): value for path, value in dict(PLANS)[name].items()}
     fixed = {
         ("loop", "steps"): bench.steps,
@@ -350,7 +353,7 @@ def one_forecast(bench: Bench, name: str, folder: Path, set_name: str, *, only: 
         from training.forecast import make_forecast
         from training.timing import time_steps
 
-        speed = time_steps(load_base("starter"), settings, load_seconds=0)
+        speed = time_steps(load_base(bench.base), settings, load_seconds=0)
         forecast = make_forecast(settings, facts, device, pictures=36, held_out=4, speed=speed)
         print(json.dumps({"seconds": forecast.seconds - forecast.prepare_seconds, "memory": forecast.memory_bytes, "speed": vars(speed)}))
         return
@@ -421,6 +424,7 @@ def main() -> None:
     parser.add_argument(
         "--plans", nargs="+", choices=[name for name, _ in PLANS], default=(), help="which of the six plans of the forecast part"
     )
+    parser.add_argument("--base", default="starter", help="another base of the starter's kind, such as an older starter's folder")
     parser.add_argument("--one-forecast", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--set", help=argparse.SUPPRESS)

@@ -51,6 +51,7 @@ class Limits:
     broken: float = 0.3
     learnt: float = 0.1
     lost: float = -0.5
+    worse: float = 1.3  # held-out loss over the base's
     delta_e: float = 12.0
 
 
@@ -158,7 +159,10 @@ def findings(scores: Sequence[Score], curve: Curve, pick: Score, *, limits: Limi
     dead = _dead(scores, limits)
     if dead:
         return [dead]
-    found = [_fried(scores, pick, limits), _nothing_learnt(pick, limits), *_by_heart(scores, curve, pick, limits), _leak(pick, limits), _drift(pick, limits)]
+    fried = _fried(scores, pick, limits)
+    if fried and fried.severity == "danger":
+        return [fried]
+    found = [fried, _nothing_learnt(pick, limits), *_by_heart(scores, curve, pick, limits), _leak(pick, limits), _drift(pick, limits)]
     found += [_same(pick, limits), _colours(pick, limits)]
     kept = [finding for finding in found if finding]
     order = {"danger": 0, "warn": 1, "note": 2, "good": 3}
@@ -175,14 +179,19 @@ def _dead(scores: Sequence[Score], limits: Limits) -> Finding | None:
 
 
 def _fried(scores: Sequence[Score], pick: Score, limits: Limits) -> Finding | None:
-    worst = max(scores, key=lambda score: (score.broken, score.effect or 0))
-    is_fried = worst.broken > limits.broken or (worst.effect or 0) > limits.fried_effect or worst.fidelity < limits.lost
-    if not is_fried:
+    lost = [score for score in scores if _is_lost(score, limits)]
+    if not lost:
         return None
-    all_lost = pick.broken > limits.broken or (pick.effect or 0) > limits.fried_effect or pick.fidelity < limits.lost
-    if all_lost:
-        return Finding(code="fried", severity="danger", message="The adapter is fried: its pictures fall apart at every checkpoint.", fix="Divide the learning rate by 10 and train again.")
-    return Finding(code="fried", severity="warn", message=f"Checkpoint {worst.step} is fried: its pictures fall apart. Earlier ones are whole.", fix="Use the picked one; lower the learning rate next time.")
+    if _is_lost(pick, limits) or len({score.step for score in lost}) == len({score.step for score in scores}):
+        return Finding(code="fried", severity="danger", message="The adapter is fried: its pictures fall apart.", fix="Divide the learning rate by 10 and train again.")
+    first = min(score.step for score in lost)
+    return Finding(code="fried", severity="warn", message=f"From checkpoint {first} on it is fried: pictures fall apart. Earlier ones are whole.", fix="Use the picked one; lower the learning rate next time.")
+
+
+def _is_lost(score: Score, limits: Limits) -> bool:
+    """True where pictures fall apart: noise or NaN, weights drowned, far from everything, or a held-out loss well above the base's own."""
+    drowned = (score.effect or 0) > limits.fried_effect
+    return score.broken > limits.broken or drowned or score.fidelity < limits.lost or (score.held_out_loss or 0) > limits.worse
 
 
 def _nothing_learnt(pick: Score, limits: Limits) -> Finding | None:

@@ -31,6 +31,7 @@ from training.latents import Batch, CachedDataset, CachedPicture
 from training.losses import offset_noise, picture_losses, snr_of, target_of, timestep_weights
 from training.optim import build_optimizer, rate_share, set_rate
 from training.precision import Precision, set_precision
+from training.quick_adapters import QuickAdapters, usual_shape
 from training.validation import held_out_loss, sample_budget
 
 NAME = "adapter"
@@ -65,6 +66,9 @@ class Trainer:
         self.averages = EMAModel(self.parameters, decay=settings.optim.ema_decay) if settings.optim.ema_decay else None
         self.order = self._order_of(cached.training)
         self.prior_order = self._order_of(prior.training) if prior else None
+        buckets = [picture.bucket for picture in cached.training for _ in range(picture.repeats)]
+        shape = usual_shape(buckets, batch=settings.loop.batch, channels=base.unet.config.in_channels, stride_px=base.stride_px)
+        self.quick = QuickAdapters(base, shape, name=NAME)
         self.chunks = 1  # pieces that each micro-batch is cut into for memory
         self.held_out: list[tuple[int, float]] = []
 
@@ -153,8 +157,9 @@ class Trainer:
         total = 0.0
         for start in range(0, len(pictures), size):
             part = slice(start, start + size)
-            loss = self._losses(cached, _cut(batch, part), Draw(draw.timesteps[part], draw.noise[part], draw.dropped[part])).sum() * weight
-            self.accelerator.backward(loss)
+            with self.quick.at(draw.noise[part].shape):
+                loss = self._losses(cached, _cut(batch, part), Draw(draw.timesteps[part], draw.noise[part], draw.dropped[part])).sum() * weight
+                self.accelerator.backward(loss)
             total += loss.item()
         return total
 

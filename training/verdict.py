@@ -26,7 +26,7 @@ from training.config import TrainSettings
 from training.dataset import Dataset, Item
 from training.runs import Run
 from training.scores import closeness, colour, copying, health, leak
-from training.scores.encoding import Lens, default_encoders, encode_items, make_lens, open_square, text_encoder_of
+from training.scores.encoding import Lens, default_encoders, encode_items, open_square, text_encoder_of
 from training.scores.kinds import Example, Finding, Nearest, Score, Verdict
 from training.scores.probes import GLANCE, QUICK, Probe, Probes, Thoroughness, make_probes
 
@@ -105,6 +105,7 @@ class _Scene:
     held_out: tuple[Item, ...]
     training: tuple[Item, ...]
     is_held_out_real: bool
+    is_base_changed: bool
     lens: Lens
     held_features: closeness.Features
     training_features: closeness.Features
@@ -137,11 +138,13 @@ def _set_up(
     gallery.total = (checkpoints + 1 + len(how.strengths)) * len(probes.core) + (how.finalists + 1) * len(probes.rest) + len(probes.unrelated)
     cache = run.path.parent / ".cache" / "features"
     yield Phase("reading", 0, 1)
-    raw_held, raw_training = ([encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders] for items in (held_out, training))
+    raw_held, raw_training = (
+        [encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders] for items in (held_out, training)
+    )
     core = yield from gallery.draw_base(probes.core)
     rest = yield from gallery.draw_base(probes.rest)
     other = yield from gallery.draw_base([Probe(probe.prompt, probe.seed + 50) for probe in probes.unrelated])
-    lens = make_lens(encoders, raw_training, [encoder.encode_pictures(core) for encoder in encoders])
+    lens = Lens(encoders)
     held_features, training_features = lens.place(raw_held), lens.place(raw_training)
     real = [open_square(item, side_px, background=background) for item in training[:64]]
     held_pictures = [open_square(held_out[probe.item], side_px, background=background) for probe in probes.held_out]
@@ -153,7 +156,7 @@ def _set_up(
     scale = closeness.Scale(float(closeness.paired(base_core[: len(wanted)], wanted).mean()), best)
     reader, texts = _reader(encoders, probes, held_pictures + [open_square(training[probe.item], side_px, background=background) for probe in probes.trained], settings)
     return _Scene(
-        reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), lens=lens, held_features=held_features,
+        reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
         training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
         look=health.usual_look(real + core, side_px=side_px), palette=colour.palette_of(real), base_core=base_core, base_rest=lens.see(rest),
         base_other_seeds=lens.see(other),
@@ -190,6 +193,15 @@ def _finalists(scores: Sequence[Score], curve: health.Curve, *, count: int) -> l
     primary = decision.primary_scores(scores)
     worth = decision.smoothed(np.array([decision.utility(score, curve) for score in primary]))
     return [primary[index].step for index in np.argsort(-worth, kind="stable")[:count]]
+
+
+def _is_base_changed(run: Run, base: Base) -> bool:
+    """True if the card of the run's adapters names other weights than this base has."""
+    from pipelines.adapter import load_adapter
+    from training.checkpoint import checkpoint_folders
+
+    known = load_adapter(checkpoint_folders(run.path)[-1] / "adapter.safetensors").card.base_fingerprint
+    return bool(known) and known != base.fingerprint
 
 
 def _is_dead(checkpoints: dict[int, Path], base: Base) -> bool:
@@ -302,6 +314,9 @@ def _verdict(
     if not scene.is_held_out_real:
         message = f"{len(scene.training)} pictures left none to hold out: closeness is to pictures that it was trained on, and overfitting goes unseen."
         found.append(Finding(code="no-held-out", severity="note", message=message, fix="Add pictures; from 8 on some are held out."))
+    if scene.is_base_changed:
+        message = "The base is not the one that was trained on: its weights have changed since."
+        found.append(Finding(code="base-changed", severity="warn", message=message, fix="Train again on this base, or judge with the old one."))
     picked = next(score for score in scores if (score.step, score.strength) == (decided.pick.step, decided.pick.strength))
     return Verdict(
         pick=decided.pick,

@@ -9,7 +9,7 @@
     if (!job) return "";
     const kind = t("job." + job.kind);
     const says = job.waiting ? t("job.waiting", { kind }) : job.kind === "train" ? t("job.training", { percent: job.percent }) + (job.left ? " · " + t("left", { time: duration(job.left) }) : "") : kind;
-    return html`<button type="button" class="frame-job num ${job.waiting ? "waiting" : ""}" data-do="to_job" aria-label="${says}, ${job.name}"><span class="dot"></span><span class="ellipsis">${says}</span></button>`;
+    return html`<button type="button" class="frame-job num ${job.waiting ? "waiting" : ""}" data-do="to_job" title="${job.name}"><span class="dot"></span><span class="ellipsis">${says}</span></button>`;
   }
   const line = (one) => html`<div class="queue-line" data-key="${one.of}/${one.run}"><span class="grow"><b>${one.name}</b><br><span class="small soft">${t("job." + one.kind)} · ${one.place ? t("queue.place", { n: one.place }) : t("queue.now")}</span></span>${one.place > 1 ? html`<button type="button" class="bare" data-do="first" data-of="${one.of}" data-run="${one.run}" aria-label="${t("run.first")}" title="${t("run.first")}">${icon("up")}</button>` : ""}<button type="button" class="bare" data-do="cancel" data-of="${one.of}" data-run="${one.run}" aria-label="${t("queue.cancel", { name: one.name })}" title="${t("cancel")}">${icon("close")}</button></div>`;
   const queue = (view) => (view?.queue.length || 0) < 2 ? "" : html`<details class="frame-menu frame-queue"><summary aria-label="${t("queue.title")}"><span class="num">${t("queue.more", { n: view.queue.length - 1 })}</span>${icon("chevron")}</summary><div class="frame-list">${view.queue.map(line)}</div></details>`;

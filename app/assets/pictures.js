@@ -38,7 +38,7 @@
         ${filter === "-out" ? html`<button type="button" class="button" data-do="picked_back">${t("pictures.take_back")}</button>` : html`<button type="button" class="button" data-do="picked_out">${t("pictures.leave_out")}</button>`}<button type="button" class="button" data-do="picked_rotate">${t("pictures.rotate")}</button><button type="button" class="button" data-do="picked_hold">${t("pictures.hold_out")}</button>` : ""}
       <button type="button" class="button" data-do="ask_bulk">${t("pictures.bulk")}</button>
       <span class="grow"></span>
-      <label class="button" tabindex="-1">${icon("plus")}${t("pictures.add")}<input class="sr" id="add-files" type="file" multiple data-onchange="files" accept="image/*,.zip,.txt,.heic,.heif,.avif,.caption,.jsonl,.csv"></label>
+      <label class="button">${icon("plus")}${t("pictures.add")}<input class="sr" id="add-files" type="file" multiple data-onchange="files" accept="image/*,.zip,.txt,.heic,.heif,.avif,.caption,.jsonl,.csv"></label>
     </div>`;
   }
   function doctor(part) {

@@ -41,8 +41,8 @@
   }
   function headline(run) {
     if (run.state === "queued") return run.turn === 1 ? t("run.starting") : t("run.waits", { n: run.turn });
-    if (run.stopping) return t("run.stopping");
     if (run.judging) return t("run.judging");
+    if (run.stopping) return t("run.stopping");
     if (run.state === "running") return run.total_steps ? t("run.training", { percent: Math.floor(run.percent) }) : t("run.preparing." + (run.phase || "reading")) ;
     return t("run." + run.state);
   }
@@ -56,7 +56,7 @@
     return said.join(" · ");
   }
   const buttons = (run) => html`
-    ${run.state === "running" && !run.stopping ? html`<button type="button" class="button" data-do="stop" data-run="${run.id}">${icon("pause")}${t("run.pause")}</button><button type="button" class="button" data-do="stop_keep" data-run="${run.id}">${icon("stop")}${t("run.keep")}</button>` : ""}
+    ${run.state === "running" && !run.stopping && !run.judging ? html`<button type="button" class="button" data-do="stop" data-run="${run.id}">${icon("pause")}${t("run.pause")}</button><button type="button" class="button" data-do="stop_keep" data-run="${run.id}">${icon("stop")}${t("run.keep")}</button>` : ""}
     ${run.state === "queued" ? html`${run.turn > 1 ? html`<button type="button" class="button" data-do="first" data-run="${run.id}">${t("run.first")}</button>` : ""}<button type="button" class="button" data-do="stop" data-run="${run.id}">${t("cancel")}</button>` : ""}
     ${["stopped", "interrupted", "failed"].includes(run.state) ? html`<button type="button" class="button" data-do="resume" data-run="${run.id}">${icon("play")}${t("run.resume")}</button>` : ""}`;
 

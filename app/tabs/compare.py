@@ -85,8 +85,8 @@ def _percent(done: int, total: int) -> int:
 
 
 def _busy(workspace: Workspace) -> str:
-    """The name of the training that the device is busy with; pictures are drawn after it."""
-    return next((ticket.run.job.name for ticket in jobs.claimed(workspace) if ticket.run.job.kind == "train"), "")
+    """The name of the training that the device is busy with; pictures are drawn after it. A verdict gives way, so it does not count."""
+    return next((ticket.run.job.name for ticket in jobs.claimed(workspace) if ticket.run.job.kind == "train" and not ticket.name.startswith("0-")), "")
 
 
 def _board(workspace: Workspace, chosen: Result, runs: list[Run]) -> dict[str, Any] | None:

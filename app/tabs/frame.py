@@ -22,6 +22,8 @@ from training.runs import Run
 
 def look(ask: Ask) -> dict[str, Any]:
     """Projects, the open one's steps at a glance, and the job that runs or waits."""
+    if jobs.waiting(ask.workspace):
+        jobs.wake_workers(ask.workspace)  # a worker that was killed is missed here first
     projects = ask.workspace.projects()
     current = next((project for project in projects if project.id == ask.text("project")), None)
     return {

@@ -46,8 +46,7 @@ def _turn(workspace: Workspace, run: Run) -> int:
     for place, ticket in enumerate(jobs.waiting(workspace), start=1):
         if ticket.run.path == run.path:
             return place
-    starting = any(ticket.run.path == run.path for ticket in jobs.claimed(workspace)) and not run.is_alive() and run.state() != "finished"
-    return 1 if starting else 0
+    return 1 if run.state() not in ("finished", "failed") and jobs.is_starting(workspace, run) else 0
 
 
 def _strip(run: Run, progress: Progress) -> dict[str, Any]:

@@ -105,6 +105,17 @@ def test_files_are_proven_and_zipped(base: Base, studio: tuple[Workspace, Projec
         assert {"tinbot/tinbot.safetensors", "tinbot/README.txt", "tinbot/card.json"} <= set(archive.namelist())
 
 
+def test_an_adapter_too_faint_for_half_precision_is_handed_over_in_full(base: Base, studio: tuple[Workspace, Project]):
+    project = studio[1]
+    faint = adapters.load_adapter(project.runs / "taught/checkpoints/000002/adapter.safetensors")
+    weak = {key: tensor * (1e-5 if ".lora_B." in key else 1.0) for key, tensor in faint.tensors.items()}
+    adapters.save_adapter(type(faint)(weak, faint.settings, faint.card), project.runs / "faint.safetensors")
+    run = job(project, "export", "e2", what="bundle", base=base.source, adapter="../faint.safetensors", formats=["kohya"], apps=["comfyui"], name="faint", zip="../../exports/faint.zip", step=2, taught="taught", card={}, thumbnail="")
+    do(run, base)
+    assert kinds(run)[-1] == "finished", run.records()[0][-1]
+    assert "precision" in [record["code"] for record in run.records()[0] if record["kind"] == "advice"]
+
+
 def test_a_board_has_every_checkpoint_and_strength_beside_the_base(base: Base, studio: tuple[Workspace, Project]):
     run = job(studio[1], "board", "b1", base=base.source, run="../taught", taught="taught", steps=[1, 2], strengths=[0.5, 1.0], prompts=["tinbot"], seeds=[0], draw=DRAW)
     do(run, base)

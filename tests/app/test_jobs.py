@@ -100,6 +100,19 @@ def test_what_a_killed_worker_had_taken_is_let_go_and_shown_as_interrupted(works
     assert state_of(workspace, run) == "interrupted"
 
 
+def test_a_run_of_a_killed_worker_is_interrupted_and_can_be_queued_again(workspace: Workspace, project: Project, no_workers: list):
+    run = start(workspace, project)
+    jobs.claim(workspace, "auto")
+    run.append(Started(100))
+    (run.path / "heartbeat").write_text("999999999")
+    assert state_of(workspace, run) == "queued"  # its worker has just taken it
+    old = time.time() - 60
+    os.utime(jobs.beat_path(workspace, "auto"), (old, old))
+    assert state_of(workspace, run) == "interrupted"
+    jobs.submit(workspace, run)
+    assert state_of(workspace, run) == "queued"
+
+
 def test_a_process_that_died_without_a_word_is_recorded_with_what_to_do(workspace: Workspace, project: Project, no_workers: list):
     run = start(workspace, project)
     run.append(Started(100))

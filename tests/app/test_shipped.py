@@ -24,7 +24,7 @@ def test_a_slim_run_shows_the_same_curve_and_previews(project: Project, tmp_path
     run.append(Picture("previews/000001/00.png", "a", 0, 1))
     (run.path / "checkpoints" / "000001").mkdir(parents=True)
     (run.path / "verdict.json").write_text("{}")
-    with pytest.raises(RunError, match="interrupted|queued"):
+    with pytest.raises(RunError, match=r"interrupted|queued"):
         slim_run(run, tmp_path / "early")
     run.append(Finished("adapter.safetensors", 1.0))
     slim = open_run(slim_run(run, tmp_path / "slim"))

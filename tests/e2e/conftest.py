@@ -156,20 +156,13 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
     made = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
     made.set_default_timeout(CLICK_SECONDS * 1000)
     expect.set_options(timeout=CLICK_SECONDS * 1000)
+    failed_before = request.session.testsfailed
     yield made
-    if getattr(request.node, "has_failed", False):
+    if request.session.testsfailed > failed_before:
         RESULTS.mkdir(exist_ok=True)
         for number, page in enumerate(made.pages):
             page.screenshot(path=RESULTS / f"{request.node.name}_{number}.png")
     made.close()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Lets fixtures know that their test failed."""
-    report = yield
-    item.has_failed = getattr(item, "has_failed", False) or report.failed  # type: ignore[attr-defined]
-    return report
 
 
 @pytest.fixture

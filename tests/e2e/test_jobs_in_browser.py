@@ -14,8 +14,8 @@ LONG = PATIENCE_SECONDS * 1000
 
 def steps_done(studio: Studio) -> int:
     runs = studio.runs("sprigli")
-    events = (runs[-1]["path"] / "events.jsonl").read_text("utf-8") if runs else ""
-    return events.count('"kind": "step"')
+    events = runs[-1]["path"] / "events.jsonl" if runs else None
+    return events.read_text("utf-8").count('"kind": "step"') if events and events.exists() else 0
 
 
 def test_pause_resume_restart_kill_and_two_tabs(page: Page, context: BrowserContext, studio: Studio, watched: Watched):

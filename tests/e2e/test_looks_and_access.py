@@ -70,7 +70,7 @@ def test_the_page_is_usable_soon(page: Page, studio: Studio):
     page.wait_for_selector(".home-card")
     seconds = page.evaluate("performance.now()") / 1000
     print(f"home is drawn {seconds:.2f} s after the request")
-    assert seconds < 1.5 * float(os.environ.get("BRANDPRINT_E2E_SLOWNESS", "1"))
+    assert seconds < 1.5 * float(os.environ.get("BRANDPRINT_E2E_SLOWNESS", "2"))
 
 
 def test_the_steps_are_reached_by_keyboard_alone(page: Page, studio: Studio):

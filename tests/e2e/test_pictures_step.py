@@ -117,7 +117,7 @@ def test_a_picture_opens_large_and_keeps_its_focal_point(page: Page, studio: Stu
     expect(page.locator("#zoom")).not_to_be_visible()
 
 
-def test_five_hundred_cards_scroll_without_a_stall(page: Page, studio: Studio, three_hundred: list[Path]):
+def test_three_hundred_cards_scroll_without_a_stall(page: Page, studio: Studio, three_hundred: list[Path]):
     open_step(page, studio, "three-hundred", "pictures")
     page.wait_for_function("document.querySelectorAll('.card').length === 300")
     longest = page.evaluate(

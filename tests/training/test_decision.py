@@ -74,6 +74,13 @@ def test_a_fried_adapter_is_named_and_its_fix_is_a_lower_rate():
     assert fried.severity == "danger" and "learning rate" in fried.fix
 
 
+def test_pictures_whose_held_out_loss_is_far_above_the_bases_are_fried_however_near_they_seem():
+    scores = run_of([0.34, 0.29, 0.32], held_out_loss=[3.0, 2.8, 2.6], broken=[0.0] * 3)
+    decision = decide(scores, Curve(((50, 3.0), (100, 2.8), (150, 2.6))))
+    assert [finding.code for finding in decision.findings] == ["fried"]
+    assert "fried" in sentence_of(decision, scores, copy_free=True)
+
+
 def test_one_fried_checkpoint_is_passed_by():
     scores = run_of([0.3, 0.4, 0.5, -2.0], broken=[0, 0, 0, 1.0])
     decision = decide(scores, FLAT)

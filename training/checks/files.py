@@ -15,9 +15,9 @@ from training.edits import Crop, KeepOneOf, LeaveOut
 
 SMALLEST = 0.5  # of the base's size: below, even a reduced bucket shows little
 LONGEST = 2.5  # longer : shorter side; buckets go to 2
-NEAR = ((3, 0.8), (5, 0.92), (10, 0.95))  # (bits of the perceptual hash that differ at most, likeness at least)
+NEAR = ((3, 0.8), (5, 0.92), (10, 0.95), (14, 0.975))  # (bits of the perceptual hash that differ at most, likeness at least)
 LOW_QUALITY = 30
-BLOCKY = 0.85
+BLOCKY = 0.65
 
 
 def unreadable(scene: Scene) -> list[Fault]:

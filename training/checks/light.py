@@ -11,7 +11,7 @@ from training.checks.base import Fault, Scene
 from training.edits import LeaveOut
 from training.measures import Light
 
-SOFT = 0.455  # steepness of edges (measures.sharpness) below which a picture is soft whatever the set
+SOFT = 0.43  # steepness of edges (measures.sharpness) below which a picture is soft whatever the set
 SOFT_SHARE = 0.55  # of the set's median: a set of soft pictures is a style
 
 
@@ -27,8 +27,11 @@ def too_dark(scene: Scene) -> list[Fault]:
 
 
 def too_bright(scene: Scene) -> list[Fault]:
-    """Washed out: even dark parts are light; or much of the subject is clipped; or white all over with a pale subject."""
-    return _faults(scene, "too bright", [_is_washed_out(look.light) for look in scene.seen])
+    """Washed out: even dark parts are light; or much of the subject is clipped; or, off a plain ground, far lighter than nearly all of the set."""
+    lightest = float(np.percentile([look.light.middle for look in scene.seen] or [0.0], 90))
+    unusual = max(0.8, lightest + 0.08)
+    marks = [(look.light.middle > unusual and look.ground.plain < 0.95) or _is_washed_out(look.light) for look in scene.seen]
+    return _faults(scene, "too bright", marks)
 
 
 def _is_washed_out(light: Light) -> bool:

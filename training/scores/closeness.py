@@ -15,18 +15,6 @@ SMALLEST_RANGE = 0.05  # of similarity between base and set: below it the base i
 
 
 @dataclass(frozen=True)
-class Space:
-    """Where similarities are measured: features less the common mean, so that what all pictures share (being pictures) does not count."""
-
-    mean: NDArray[np.float32]  # [D]
-
-    def centred(self, features: Features) -> Features:
-        """Rows less the mean, back at length 1."""
-        moved = features - self.mean
-        return moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-8)
-
-
-@dataclass(frozen=True)
 class Scale:
     """The ends of fidelity: what the base reaches, and what the nearest training picture reaches. Similarities, -1..1."""
 
@@ -38,14 +26,14 @@ class Scale:
         return (similarity - self.base) / max(self.ceiling - self.base, SMALLEST_RANGE)
 
 
+def unit(features: Features) -> Features:
+    """The rows at length 1."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-8)
+
+
 def joined(parts: list[Features]) -> Features:
     """Features of several encoders as one: side by side, each with equal weight, of length 1."""
     return np.concatenate(parts, axis=1) / np.sqrt(len(parts))
-
-
-def make_space(*groups: Features) -> Space:
-    """The space of several groups of pictures, each counting alike however many it holds."""
-    return Space(np.mean([group.mean(axis=0) for group in groups if len(group)], axis=0))
 
 
 def paired(left: Features, right: Features) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Features of real and drawn pictures from one or several encoders, kept on disk by content where pictures are files.
 
-In: pictures. Out: `Lens.see`: features in one centred space. Offline: EfficientNet-Lite0, and the starter's own encoder where it is there; CLIP and DINOv2
+In: pictures. Out: `Lens.see`: features of all encoders side by side. Offline: EfficientNet-Lite0, and the starter's own encoder where it is there; CLIP and DINOv2
 when the caller brings them. Measures nothing.
 """
 
@@ -18,7 +18,7 @@ from pipelines.encoders import PictureEncoder, TextPictureEncoder
 from pipelines.errors import BaseModelError
 from training.dataset import Item
 from training.images import frame, open_item
-from training.scores.closeness import Features, Space, joined, make_space
+from training.scores.closeness import Features, joined
 
 
 def default_encoders() -> tuple[PictureEncoder, ...]:
@@ -33,28 +33,25 @@ def default_encoders() -> tuple[PictureEncoder, ...]:
 
 @dataclass(frozen=True)
 class Lens:
-    """Encoders with the centres of their spaces: `see` gives features in which everything is compared."""
+    """Encoders as one: `see` gives the features in which everything is compared.
+
+    They are not centred on the set: then all that is unlike the base, noise included, would count as a step towards the set (measured on fried adapters).
+    """
 
     encoders: tuple[PictureEncoder, ...]
-    spaces: tuple[Space, ...]
 
     def see(self, images: Sequence[Image.Image]) -> Features:
         """[N, D], rows of length 1."""
         return self.place([encoder.encode_pictures(images) for encoder in self.encoders])
 
     def place(self, raw: Sequence[np.ndarray]) -> Features:
-        """Encoders' own features, centred and joined."""
-        return joined([space.centred(features) for space, features in zip(self.spaces, raw, strict=True)])
+        """Encoders' own features, joined."""
+        return joined(list(raw))
 
 
 def text_encoder_of(encoders: Sequence[PictureEncoder]) -> TextPictureEncoder | None:
     """The last encoder that reads texts too, or None."""
     return next((encoder for encoder in reversed(encoders) if isinstance(encoder, TextPictureEncoder)), None)
-
-
-def make_lens(encoders: Sequence[PictureEncoder], real: Sequence[np.ndarray], by_base: Sequence[np.ndarray]) -> Lens:
-    """The lens for a set. real, by_base: each encoder's features of real pictures and of the base's drawings."""
-    return Lens(tuple(encoders), tuple(make_space(left, right) for left, right in zip(real, by_base, strict=True)))
 
 
 def open_square(item: Item, side_px: int, *, background: str) -> Image.Image:

@@ -92,14 +92,14 @@ def measure_reconstruction(autoencoder: AutoencoderTiny, state_folder: Path) -> 
     return measure_psnr(autoencoder, graphics), measure_psnr(autoencoder, drawn), measure_psnr(autoencoder, photos())
 
 
-def measure_speed(pipeline: StableDiffusionPipeline) -> float:
-    """Seconds for one picture, warm: the best of three."""
+def measure_speed(pipeline: StableDiffusionPipeline) -> tuple[float, int]:
+    """Seconds for one picture, warm, the best of three; and the process's peak memory up to here, MB. Call it before anything else needs memory."""
     spent = []
     for _ in range(4):
         started = time.monotonic()
         pipeline("a 3d render of a fox", num_inference_steps=STEPS, guidance_scale=GUIDANCE)
         spent.append(time.monotonic() - started)
-    return min(spent[1:])
+    return min(spent[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def measure_background(pipeline: StableDiffusionPipeline, concepts: list[Concept]) -> float:
@@ -137,6 +137,7 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 def evaluate(state_folder: Path, *, folder: Path = STARTER_FOLDER, sheet: Path = SHEET, concepts_drawn: int = 200) -> Figures:
     """All figures. Draws concepts_drawn x 3 + 42 pictures: about ten minutes on two cores for 200."""
     pipeline = load_pipeline(folder)
+    seconds, peak_memory_mb = measure_speed(pipeline)
     concepts = load_concepts(state_folder)
     taught = choose_concepts(concepts)
     rows = np.random.default_rng(11).permutation(taught)[:concepts_drawn]
@@ -146,7 +147,6 @@ def evaluate(state_folder: Path, *, folder: Path = STARTER_FOLDER, sheet: Path =
     gallery, features = gallery_features(state_folder), picture_features(pictures)
     ranks = retrieval_ranks(features, gallery, [row for row, _ in asked])
     styles = np.array([style for _, style in asked])
-    seconds = measure_speed(pipeline)
     figures = Figures(
         *measure_reconstruction(pipeline.vae, state_folder),
         pictures=len(pictures),
@@ -157,7 +157,7 @@ def evaluate(state_folder: Path, *, folder: Path = STARTER_FOLDER, sheet: Path =
         background=measure_background(pipeline, concepts),
         seconds_per_picture=seconds,
         threads=torch.get_num_threads(),
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        peak_memory_mb=peak_memory_mb,
     )
     (state_folder / "logs").mkdir(exist_ok=True)
     (state_folder / "logs" / "figures.json").write_text(json.dumps(asdict(figures), indent=2))

@@ -70,11 +70,11 @@ def scenes(count: int) -> list[Image.Image]:
 
 
 def test_copies_lie_beyond_the_sets_own_limit_and_new_pictures_do_not():
-    originals, pictures, plain = rows(40), scenes(40), closeness.Space(np.zeros(32, np.float32))
+    originals, pictures, plain = rows(40), scenes(40), closeness.unit
     hashes = copying.perceptual_hashes(pictures)
-    limit = copying.copy_limit(plain.centred(originals + 0.15 * rows(40)), originals, hashes)
+    limit = copying.copy_limit(plain(originals + 0.15 * rows(40)), originals, hashes)
     fresh = copying.neighbours(rows(10), scenes(10), originals, hashes, limit=limit)
-    taken = copying.neighbours(plain.centred(originals[:10] + 0.1 * rows(10)), pictures[:10], originals, hashes, limit=limit)
+    taken = copying.neighbours(plain(originals[:10] + 0.1 * rows(10)), pictures[:10], originals, hashes, limit=limit)
     assert not fresh.is_copy.any()
     assert taken.is_copy.all() and (taken.index == np.arange(10)).all()
 
@@ -91,8 +91,7 @@ def test_a_set_of_near_doubles_has_a_tighter_limit():
     apart = rows(40)
     doubles = np.concatenate([apart[:20], apart[:20] + 0.05 * rows(20)])
     hashes = CHANCE.random((40, 64)) < 0.5
-    space = closeness.Space(np.zeros(32, np.float32))
-    assert copying.copy_limit(space.centred(doubles), space.centred(doubles), hashes).similarity > copying.copy_limit(apart, apart, hashes).similarity - 1e-6
+    assert copying.copy_limit(closeness.unit(doubles), closeness.unit(doubles), hashes).similarity > copying.copy_limit(apart, apart, hashes).similarity - 1e-6
 
 
 def test_leak_is_one_where_the_noun_becomes_the_subject_and_nought_where_it_stays():
