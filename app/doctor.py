@@ -72,11 +72,11 @@ def examine(project: Project) -> None:
     try:
         report = inspect_dataset(
             dataset, intent=about.intent, trigger=about.trigger, noun=about.noun, base_size_px=base_size_px(about.base),
-            cache=project.path / ".doctor", progress=lambda done, total: running.write_text(f"{done} {total}") and None,
+            cache=project.path / ".doctor", progress=lambda done, total: _tell(running, done, total),
         )  # fmt: skip
         write_atomically(project.path / REPORT, json.dumps(_record(report, signature), ensure_ascii=False).encode())
     except Exception as error:
-        record = {"signature": signature, "score": None, "problems": [], "error": str(error)}
+        record: dict[str, Any] = {"signature": signature, "score": None, "problems": [], "error": str(error)}
         write_atomically(project.path / REPORT, json.dumps(record).encode())
         raise
     finally:
@@ -108,3 +108,8 @@ def _record(report: Any, signature: str) -> dict[str, Any]:
 def remove_report(project_path: Path) -> None:
     """Forget the report, so that the next look makes a new one."""
     (project_path / REPORT).unlink(missing_ok=True)
+
+
+def _tell(path: Path, done: int, total: int) -> None:
+    """How far the look is, for pages."""
+    path.write_text(f"{done} {total}")

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -199,7 +199,8 @@ def read_board(folder: Path) -> Board:
     try:
         record = json.loads((folder / "board.json").read_text(encoding="utf-8"))
         cells = tuple(Cell(**cell) for cell in record.pop("cells"))
-        return Board(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}, cells=cells)
+        fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+        return Board(**fields, cells=cells)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"There is no readable board in {folder.name}: {error}.", fix="Draw it: brandprint board RUN.") from error
 

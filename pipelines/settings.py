@@ -24,7 +24,7 @@ class Settings(BaseModel):
 
 def option(default: Any, help: str, *, unit: str = "", level: Level = "advanced", **limits: Any) -> Any:
     """A settings field. limits: pydantic's ge, gt, le, lt, pattern."""
-    extra = {"unit": unit, "level": level}
+    extra: dict[str, Any] = {"unit": unit, "level": level}
     if isinstance(default, type):
         return Field(default_factory=default, description=help, json_schema_extra=extra, **limits)
     return Field(default=default, description=help, json_schema_extra=extra, **limits)

@@ -12,7 +12,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -174,7 +174,7 @@ def _unescaped(text: str) -> str:
     return unescape(text)
 
 
-def _iptc_caption(image: Image.Image) -> str:
+def _iptc_caption(image: Any) -> str:
     from PIL import IptcImagePlugin
 
     records = IptcImagePlugin.getiptcinfo(image) or {}

@@ -50,7 +50,7 @@ class Limits:
     fried_effect: float = 1.0
     broken: float = 0.3
     learnt: float = 0.1
-    lost: float = -0.5
+    lost: float = -0.2
     worse: float = 1.3  # held-out loss over the base's
     delta_e: float = 12.0
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def time_steps(base: Base, settings: TrainSettings, *, precision: str = "fp32", 
     try:
         with torch.autocast(base.device.type, torch.bfloat16, enabled=precision != "fp32"):
             batch = max(2, settings.loop.batch)
-            one, many = (_median(lambda count=count: _step(base, latents, told, optimizer, count=count), base) for count in (1, batch))
+            one, many = (_median(partial(_step, base, latents, told, optimizer, count=count), base) for count in (1, batch))
             base.unet.eval()
             forward = _median(lambda: _forward(base, latents, told, count=batch), base) / batch
     finally:

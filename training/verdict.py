@@ -224,7 +224,7 @@ def _score(scene: _Scene, step: int, path: Path, *, strength: float, is_finalist
     fidelity = scene.scale.of(closeness.paired(held, held_real))
     match = closeness.caption_match(features, np.concatenate([held_real, trained_real]))
     if scene.reader is not None and scene.texts is not None:
-        match = (match + closeness.text_match(scene.reader.encode_pictures(pictures), scene.texts)) / 2
+        match = ((match + closeness.text_match(scene.reader.encode_pictures(pictures), scene.texts)) / 2).astype(np.float32)
     match = closeness.obedience_of(match)
     beside = copying.neighbours(features, pictures, scene.training_features, scene.training_hashes, limit=scene.limit)
     key = gallery.adapter_key(path, strength)

@@ -90,8 +90,8 @@ def plan_for(project: Project, dataset: Dataset, *, dial: str = "") -> Plan:
     about = project.about
     return make_plan(
         intent=about.intent, trigger=about.trigger, noun=about.noun, pictures=dataset.items, base_facts=_base_facts(about.base), device=_device(),
-        dial=dial or about.dial, overrides=as_paths(about.overrides),
-    )  # type: ignore[arg-type]  # fmt: skip
+        dial=dial or about.dial, overrides=as_paths(about.overrides),  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=8)

@@ -109,7 +109,7 @@ def speckled(low: str, high: str, *, seed: int, scale: float, contrast: float) -
     def paint(x: Array, z: Array) -> Array:
         clouds = fractal(x * 0.9, z * 0.9, seed=seed, octaves=3)
         grain = fractal(x * scale, z * scale, seed=seed + 5, octaves=3)
-        return blend(low, high, 0.5 + contrast * (0.6 * (clouds - 0.5) + 0.9 * (grain - 0.5)))
+        return blend(low, high, np.asarray(0.5 + contrast * (0.6 * (clouds - 0.5) + 0.9 * (grain - 0.5)), np.float32))
 
     return paint
 
@@ -131,7 +131,7 @@ def checked(color: str, *, size: float) -> Paint:
     def paint(x: Array, z: Array) -> Array:
         warp = smoothstep(-0.03, 0.03, np.sin(x * np.pi / size))
         weft = smoothstep(-0.03, 0.03, np.sin(z * np.pi / size))
-        return blend("f6f3ee", color, (warp + weft) / 2)
+        return blend("f6f3ee", color, np.asarray((warp + weft) / 2, np.float32))
 
     return paint
 

@@ -68,7 +68,7 @@ def text_match(pictures: Features, texts: Features) -> NDArray[np.float32]:
 
     Captions are compared for one picture, and pictures for one caption, so that a caption that fits everything wins nothing.
     """
-    return (caption_match(pictures, texts) + caption_match(texts, pictures)) / 2
+    return ((caption_match(pictures, texts) + caption_match(texts, pictures)) / 2).astype(np.float32)
 
 
 def obedience_of(match: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 STAGES = ("data", "autoencoder", "text-image", "denoiser", "package", "evaluate")
 
@@ -80,7 +81,7 @@ RUN: dict[str, Callable[[argparse.Namespace, str], None]] = dict(
 )
 
 
-def chosen(options: argparse.Namespace) -> dict[str, int | float]:
+def chosen(options: argparse.Namespace) -> dict[str, Any]:
     """The plan's fields that the command line names."""
     named = {"steps": options.steps, "learning_rate": options.lr, "batch": options.batch}
     return {field: value for field, value in named.items() if value is not None}

@@ -88,7 +88,7 @@ class Crops:
 
     def batch(self, rng: np.random.Generator, count: int, *, crop_px: int) -> Tensor:
         """[count, 3, crop_px, crop_px] in [-1, 1]; two crops of each picture."""
-        crops = []
+        crops: list[np.ndarray] = []
         while len(crops) < count:
             picture = self.picture(rng)
             if rng.random() < 0.15:

@@ -60,7 +60,7 @@ def draw_background(rng: np.random.Generator, scene: Scene, *, side_px: int = PI
     """RGB, square. Plain colours vary by a few levels; a gradient runs from a lighter to a darker tone of the same colour."""
     colour = np.array(COLOURS[scene.background], np.float32)
     if scene.background != DEFAULT_BACKGROUND:
-        colour = colour + rng.normal(0, 5, 3)
+        colour = colour + rng.normal(0, 5, 3).astype(np.float32)
     field = np.broadcast_to(colour, (side_px, side_px, 3))
     if scene.fill == "gradient":
         ramp = np.linspace(1, -1, side_px, dtype=np.float32)[:, None, None]

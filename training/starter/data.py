@@ -116,7 +116,7 @@ def fit_square(picture: Image.Image) -> np.ndarray:
     canvas = Image.new("RGBA", (PICTURE_PX, PICTURE_PX))
     canvas.paste(
         picture.resize(size, Image.Resampling.LANCZOS) if size != picture.size else picture,
-        tuple((PICTURE_PX - side) // 2 for side in size),
+        ((PICTURE_PX - size[0]) // 2, (PICTURE_PX - size[1]) // 2),
     )
     return np.asarray(canvas)
 
