@@ -24,10 +24,12 @@ from pipelines.events import Event, Failed, Stopped
 from pipelines.families.base import Base, load_base
 from training.config import TrainSettings
 from training.dataset import load_dataset
+from training.forecast import closing_advice
 from training.latents import cache_dataset, cache_prompts
 from training.precision import choose_precision
 from training.prior import cache_prior
 from training.runs import Run
+from training.timing import peak_memory_bytes
 from training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ def execute(run: Run, *, watch: Callable[[Event], None] = lambda event: None) ->
                 if run.is_asked_to_stop():
                     _stop(run, work, watch)
                     return
+            _close(run, watch)
         except KeyboardInterrupt:
             _stop(run, work, watch)
             raise
@@ -125,6 +128,14 @@ def _stop(run: Run, work: Generator[Event, None, None], watch: Callable[[Event],
     stopped = Stopped(steps[-1] if steps else 0)
     run.append(stopped)
     watch(stopped)
+
+
+def _close(run: Run, watch: Callable[[Event], None]) -> None:
+    """How far off the forecast was, where the run began with one."""
+    told = closing_advice(run.path, run.events(), peak_bytes=peak_memory_bytes(best_device().type))
+    if told is not None:
+        run.append(told)
+        watch(told)
 
 
 @contextmanager

@@ -45,6 +45,7 @@ def train(
 def plan_run(pictures: Path, *, name: str, dial: str, runs: Path, values: dict[tuple[str, ...], Any], dry_run: bool = False, as_json: bool = False):
     """The run that the plan makes of pictures and the user's own values; None after a dry run. Raises ConfigError for a hopeless plan."""
     from training.dataset import load_dataset
+    from training.forecast import write_forecast
     from training.runs import Job, create_run
 
     dataset = load_dataset(pictures)
@@ -59,7 +60,9 @@ def plan_run(pictures: Path, *, name: str, dial: str, runs: Path, values: dict[t
         return None
     plan.check()
     folder = free_folder(runs / (name or pictures.stem))
-    return create_run(folder, Job(kind="train", name=folder.name, dataset=str(pictures.resolve()), settings=plan.settings.model_dump(mode="json")))
+    run = create_run(folder, Job(kind="train", name=folder.name, dataset=str(pictures.resolve()), settings=plan.settings.model_dump(mode="json")))
+    write_forecast(run.path, plan.forecast)
+    return run
 
 
 def make_plan_for(dataset, *, dial: str, values: dict[tuple[str, ...], Any]):
@@ -81,7 +84,7 @@ def show_plan(plan, *, whole: bool) -> None:
     say(f"{plan.words}\n{plan.forecast.words}")
     if whole:
         show_table(("setting", "value", "why", ""), [(line.name, line.value, line.reason, line.mark if line.changed else "") for line in plan.lines])
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *filter(None, [plan.refusal])):
         say(f"[yellow]{warning.message} {warning.fix}[/yellow]")
 
 
