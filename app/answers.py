@@ -47,7 +47,11 @@ class Ask:
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
         value = self.values.get(name, [])
-        if not isinstance(value, list) or len(value) > MOST_ENTRIES or not all(isinstance(entry, str) and len(entry) <= MOST_LETTERS for entry in value):
+        if (
+            not isinstance(value, list)
+            or len(value) > MOST_ENTRIES
+            or not all(isinstance(entry, str) and len(entry) <= MOST_LETTERS for entry in value)
+        ):
             raise ConfigError(f"{name} is not a list of texts.", fix="Reload the page.")
         return tuple(value)
 
@@ -58,7 +62,9 @@ class Ask:
         except (TypeError, ValueError):
             value = math.nan
         if not least <= value <= most:
-            raise ConfigError(f"{name} is {self.values.get(name)!r}; it goes from {least:g} to {most:g}.", fix="Choose a value within its range.")
+            raise ConfigError(
+                f"{name} is {self.values.get(name)!r}; it goes from {least:g} to {most:g}.", fix="Choose a value within its range."
+            )
         return value
 
     def flag(self, name: str) -> bool:

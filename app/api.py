@@ -71,7 +71,11 @@ def _said(call: Any) -> Any:
 def _added(workspace: Workspace, project: str, files: list[FileData]) -> dict[str, Any]:
     uploads = [Upload(Path(_field(file, "path")), _field(file, "orig_name") or Path(_field(file, "path")).name) for file in files]
     intake = take_in(workspace, workspace.project(project), uploads, limits=workspace.limits)
-    return {"added": list(intake.added), "doubles": list(intake.doubles), "refused": [f"{entry.name} {entry.reason}" for entry in intake.refused]}
+    return {
+        "added": list(intake.added),
+        "doubles": list(intake.doubles),
+        "refused": [f"{entry.name} {entry.reason}" for entry in intake.refused],
+    }
 
 
 def _field(file: Any, name: str) -> str:
@@ -94,7 +98,11 @@ def _run(workspace: Workspace, project: str, run: str) -> Run:
 def _status(workspace: Workspace, project: str, run: str) -> dict[str, Any]:
     found = _run(workspace, project, run)
     view = view_run(workspace, found)
-    return {"run": found.path.name, "kind": found.job.kind, **{key: view[key] for key in ("state", "percent", "left", "step", "total_steps", "error", "judging")}}
+    return {
+        "run": found.path.name,
+        "kind": found.job.kind,
+        **{key: view[key] for key in ("state", "percent", "left", "step", "total_steps", "error", "judging")},
+    }
 
 
 def _previewed(workspace: Workspace, project: str, prompt: str, seed: int, pictures: int, strength: float, shape: str) -> str:
@@ -102,7 +110,17 @@ def _previewed(workspace: Workspace, project: str, prompt: str, seed: int, pictu
     result = chosen_result(opened, opened.all_runs())
     if result is None:
         raise gr.Error("Nothing has been taught yet. Call start first.", print_exception=False)
-    run = compare.draw_preview(workspace, opened, result, prompt=prompt, shape=shape, step=result.step, strength=strength or result.strength, seed=seed, pictures=pictures)
+    run = compare.draw_preview(
+        workspace,
+        opened,
+        result,
+        prompt=prompt,
+        shape=shape,
+        step=result.step,
+        strength=strength or result.strength,
+        seed=seed,
+        pictures=pictures,
+    )
     return run.path.name
 
 
@@ -116,4 +134,3 @@ def _bundle(workspace: Workspace, project: str) -> FileData:
     if not archives:
         raise gr.Error("No files were made yet. Call export first.", print_exception=False)
     return FileData(path=str(archives[-1]))
-

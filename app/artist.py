@@ -95,11 +95,20 @@ def draw_preview(run: Run, base: Base) -> Iterator[Event]:
     cards = {name: adapter.card for name, adapter in loaded.items()}
     with _attached(base, loaded):
         if loaded:
-            yield from _drawn(run, base, settings, strengths, "taught", save=lambda drawn, path: save_picture(drawn, path, base=Path(base.source).name, cards=cards))
+            yield from _drawn(
+                run,
+                base,
+                settings,
+                strengths,
+                "taught",
+                save=lambda drawn, path: save_picture(drawn, path, base=Path(base.source).name, cards=cards),
+            )
         yield from _base_drawn(run, base, settings)
 
 
-def _drawn(run: Run, base: Base, settings: DrawSettings, strengths: dict[str, float], name: str, *, save: Callable[[Drawn, Path], Path]) -> Iterator[Event]:
+def _drawn(
+    run: Run, base: Base, settings: DrawSettings, strengths: dict[str, float], name: str, *, save: Callable[[Drawn, Path], Path]
+) -> Iterator[Event]:
     pictures = generate(base, settings, strengths=strengths, on_step=_teller(run))
     for number, drawn in enumerate(pictures):
         path = run.path / "previews" / f"{name}_{number:02d}.png"
@@ -127,7 +136,9 @@ def _base_drawn(run: Run, base: Base, settings: DrawSettings) -> Iterator[Event]
     cache = run.path.parent / ".cache" / "base-pictures" / key
     whole = cache / "whole"
     if not whole.exists():
-        for event in _drawn(run, base, settings, {}, "base", save=lambda drawn, path: save_picture(drawn, cache / path.name, base=Path(base.source).name)):
+        for event in _drawn(
+            run, base, settings, {}, "base", save=lambda drawn, path: save_picture(drawn, cache / path.name, base=Path(base.source).name)
+        ):
             assert isinstance(event, Picture)
             _put(cache / Path(event.path).name, run.path / event.path)
             yield event
@@ -176,7 +187,16 @@ def lay_board(run: Run, base: Base) -> Iterator[Event]:
     steps = told.get("steps") or list(checkpoint_steps(taught))
     files = {int(step): adapter_at(taught, int(step)) for step in steps}
     settings = DrawSettings.model_validate(told.get("draw", {}))
-    yield from draw_board(base, files, settings, strengths=told["strengths"], prompts=told["prompts"], seeds=told["seeds"], folder=run.path, title=run.job.name)
+    yield from draw_board(
+        base,
+        files,
+        settings,
+        strengths=told["strengths"],
+        prompts=told["prompts"],
+        seeds=told["seeds"],
+        folder=run.path,
+        title=run.job.name,
+    )
 
 
 def hand_over(run: Run, base: Base) -> Iterator[Event]:
@@ -189,13 +209,22 @@ def hand_over(run: Run, base: Base) -> Iterator[Event]:
     thumbnail = (run.path / told["thumbnail"]).resolve() if told.get("thumbnail") else None
     bundle, precision = _proven(run, base, Adapter(adapter.tensors, adapter.settings, card), thumbnail)
     if precision != told.get("precision", "fp16"):
-        yield Advice("precision", "Half precision would have rounded this adapter away, since it has learnt so little: the files are in full precision, twice as large.")
+        yield Advice(
+            "precision",
+            "Half precision would have rounded this adapter away, since it has learnt so little: the files are in full precision, twice as large.",
+        )
     archive = zip_bundle(bundle, (run.path / told["zip"]).resolve())
     files = [
         {"path": file.path.relative_to(run.path).as_posix(), "kind": file.kind, "bytes": _bytes(file.path), "sha256": file.sha256, "autov2": file.autov2, "checks": [asdict(check) for check in file.verified]}
         for file in bundle.files
     ]  # fmt: skip
-    record = {"name": bundle.name, "files": files, "zip": archive.name, "effect_size": bundle.effect_size, "warnings": [asdict(advice) for advice in bundle.warnings]}
+    record = {
+        "name": bundle.name,
+        "files": files,
+        "zip": archive.name,
+        "effect_size": bundle.effect_size,
+        "warnings": [asdict(advice) for advice in bundle.warnings],
+    }
     write_atomically(run.path / "bundle.json", json.dumps(record, indent=1).encode())
     yield from (Advice(advice.code, advice.message, advice.fix) for advice in bundle.warnings)
 
@@ -232,7 +261,17 @@ def take_in_lora(run: Run, base: Base) -> Iterator[Event]:
     target = run.path / "adapter.safetensors"
     if told["what"] == "mix":
         parts = [(_open(run, part["path"], base), float(part["strength"])) for part in told["parts"]]
-        card = Card(**{**parts[0][0].card.model_dump(), "name": told["name"], "trigger": told.get("trigger", ""), "noun": "", "recommended_strength": 1.0, "scores": {}, "warnings": ()})
+        card = Card(
+            **{
+                **parts[0][0].card.model_dump(),
+                "name": told["name"],
+                "trigger": told.get("trigger", ""),
+                "noun": "",
+                "recommended_strength": 1.0,
+                "scores": {},
+                "warnings": (),
+            }
+        )
         adapters.save_adapter(adapters.mix(parts, card=card), target)
     else:
         imported = import_lora((run.path / told["path"]).resolve(), base)
@@ -242,7 +281,14 @@ def take_in_lora(run: Run, base: Base) -> Iterator[Event]:
     yield Phase("reading", 1, 1)
     cover = DrawSettings(prompt=card.trigger_phrase or "a picture", seed=1)
     with _attached(base, {"adapter": adapters.load_adapter(target)}):
-        yield from _drawn(run, base, cover, {"adapter": card.recommended_strength}, "taught", save=lambda drawn, path: save_picture(drawn, path, base=Path(base.source).name, cards={"adapter": card}))
+        yield from _drawn(
+            run,
+            base,
+            cover,
+            {"adapter": card.recommended_strength},
+            "taught",
+            save=lambda drawn, path: save_picture(drawn, path, base=Path(base.source).name, cards={"adapter": card}),
+        )
 
 
 def make_verdict(run: Run) -> None:
@@ -276,4 +322,3 @@ def _export(run: Run, base: Base) -> Iterator[Event]:
 
 
 JOBS: dict[str, Callable[[Run, Base], Iterator[Event]]] = {"preview": draw_preview, "board": lay_board, "export": _export}
-

@@ -64,9 +64,18 @@ def examine() -> Capability:
 
 def _fit(base: BaseFacts, device: DeviceFacts) -> Fit:
     """A usual training: 1000 steps of batch 1 with checkpointing, which is the least that teaches anything."""
-    light = TrainSettings.model_validate({"loop": {"steps": 1000, "batch": 4 if base.is_starter else 1, "gradient_checkpointing": not base.is_starter}, "pictures": {"resolution_px": base.native_size_px}})
+    light = TrainSettings.model_validate(
+        {
+            "loop": {"steps": 1000, "batch": 4 if base.is_starter else 1, "gradient_checkpointing": not base.is_starter},
+            "pictures": {"resolution_px": base.native_size_px},
+        }
+    )
     forecast = make_forecast(light, base, device, pictures=200, held_out=10)
-    training = f"yes, about {duration(forecast.seconds)} for 1000 steps, {size(forecast.memory_bytes)}" if forecast.fits else f"no, needs {size(forecast.memory_bytes)}"
+    training = (
+        f"yes, about {duration(forecast.seconds)} for 1000 steps, {size(forecast.memory_bytes)}"
+        if forecast.fits
+        else f"no, needs {size(forecast.memory_bytes)}"
+    )
     drawing_bytes = base.parameters * (4 if device.kind == "cpu" else HALF_BYTES) * DRAWING_SLACK
     drawing = f"yes, {size(drawing_bytes)}" if drawing_bytes < 0.9 * device.memory_bytes else f"no, needs {size(drawing_bytes)}"
     slow = forecast.fits and forecast.seconds > 6 * 3600

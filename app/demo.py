@@ -46,7 +46,9 @@ def run_demo(pictures: Path | None, out: Path, *, dial: str) -> Path:
     began = time.monotonic()
     folder = pictures or SAMPLES / "product"
     if not folder.exists():
-        raise DatasetError(f"There are no pictures at {folder.name}.", fix="Run the demo in a checkout of the project, or give a folder of pictures.")
+        raise DatasetError(
+            f"There are no pictures at {folder.name}.", fix="Run the demo in a checkout of the project, or give a folder of pictures."
+        )
     say(f"[bold]1 Check[/bold] {folder.name}")
     show_report(*look(folder, base_size_px=256))
     say("[bold]2 Teach[/bold]")
@@ -88,7 +90,9 @@ def _compare(run, folder: Path) -> tuple[list[Pair], Card, list[Path]]:
         Pair(prompt, seed, plain.image, adapted.image)
         for prompt in prompts
         for seed in SEEDS
-        for plain, adapted in compare(base, DrawSettings(prompt=prompt, seed=seed), strengths={"adapter": adapter.card.recommended_strength})
+        for plain, adapted in compare(
+            base, DrawSettings(prompt=prompt, seed=seed), strengths={"adapter": adapter.card.recommended_strength}
+        )
     ]
     detach(base)
     items = load_dataset(folder).items
@@ -102,7 +106,13 @@ def _write_sheet(pairs: Sequence[Pair], card: Card, path: Path) -> None:
     for pair in pairs:
         rows.setdefault(pair.prompt, []).extend([pair.plain, pair.adapted])
     columns = [label for seed in SEEDS for label in (f"base, seed {seed}", f"with {card.name}, seed {seed}")]
-    sheet = board_sheet(list(rows.values()), rows=list(rows), columns=columns, title=f"{card.name}: before and after", subtitle=f"trigger: {card.trigger_phrase}")
+    sheet = board_sheet(
+        list(rows.values()),
+        rows=list(rows),
+        columns=columns,
+        title=f"{card.name}: before and after",
+        subtitle=f"trigger: {card.trigger_phrase}",
+    )
     write_atomically(path, stacked([sheet]))
 
 
@@ -112,7 +122,9 @@ def _hand_over(run, out: Path) -> Bundle:
     from pipelines.families.base import load_base
 
     previews = sorted(run.path.glob("previews/*/*.png"))
-    bundle = export_bundle(load_base(run.job.settings["base"]), load_adapter(run.adapter_path), out / "export", thumbnail=previews[-1] if previews else None)
+    bundle = export_bundle(
+        load_base(run.job.settings["base"]), load_adapter(run.adapter_path), out / "export", thumbnail=previews[-1] if previews else None
+    )
     zip_bundle(bundle, out / f"{bundle.name}.zip")
     for file in bundle.files:
         say(f"  {file.path.name}  {'; '.join(str(check) for check in file.verified)}")
@@ -141,7 +153,10 @@ def _write_page(out: Path, card: Card, pairs: Sequence[Pair], bundle: Bundle, ta
         "minutes": f"{minutes:.1f}",
         "taught": "".join(f'<img src="pictures/{html.escape(Path(path).name)}" alt="a picture that was taught">' for path in shown),
         "pairs": "".join(figures),
-        "files": "".join(f"<li><b>{html.escape(file.path.name)}</b> {html.escape('; '.join(str(check) for check in file.verified))}</li>" for file in bundle.files),
+        "files": "".join(
+            f"<li><b>{html.escape(file.path.name)}</b> {html.escape('; '.join(str(check) for check in file.verified))}</li>"
+            for file in bundle.files
+        ),
         "strength": f"{card.recommended_strength:g}",
     }
     write_atomically(out / "index.html", PAGE.format(**values).encode())

@@ -15,7 +15,9 @@ from pipelines.settings import Leaf, leaves
 from training.config import TrainSettings
 from training.plan import Plan, checked, value_at
 
-HIDDEN = frozenset({"base", "subject.intent", "subject.trigger", "subject.noun", "loss.prior_folder", "pictures.background"})  # asked above, or a path of the server
+HIDDEN = frozenset(
+    {"base", "subject.intent", "subject.trigger", "subject.noun", "loss.prior_folder", "pictures.background"}
+)  # asked above, or a path of the server
 GROUPS = ("loop", "adapter", "optim", "pictures", "loss")
 
 

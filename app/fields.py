@@ -67,7 +67,9 @@ def in_words(problem: ValidationError) -> ConfigError:
     first = problem.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{place} cannot be {first.get('input')!r}: {message}." if place else f"{message}", fix="See --help for what it takes.")
+    return ConfigError(
+        f"{place} cannot be {first.get('input')!r}: {message}." if place else f"{message}", fix="See --help for what it takes."
+    )
 
 
 def as_choice(value: str, kind: Any, *, name: str) -> Any:

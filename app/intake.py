@@ -106,7 +106,11 @@ def _opened_zips(workspace: Workspace, uploads: Iterable[Upload]) -> tuple[list[
             if not _is_picture(upload.name) and is_archive(upload.path):
                 folder, bad = unpack(upload.path, workspace=workspace.uploads)
                 refused += bad
-                plain += [Upload(path, path.relative_to(folder).as_posix()) for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".unpacked.json"]
+                plain += [
+                    Upload(path, path.relative_to(folder).as_posix())
+                    for path in sorted(folder.rglob("*"))
+                    if path.is_file() and path.name != ".unpacked.json"
+                ]
                 (folder / ".unpacked.json").unlink(missing_ok=True)
                 upload.path.unlink(missing_ok=True)
             else:
@@ -121,10 +125,16 @@ def _check_limits(project: Project, uploads: Sequence[Upload], limits: Limits) -
     there = list(_pictures(project.pictures))
     count = len(there) + sum(_is_picture(upload.name) for upload in uploads)
     if count > limits.pictures:
-        raise DatasetError(f"That would make {count} pictures; a project holds {limits.pictures}.", fix="Choose the best few hundred: more do not teach more.")
+        raise DatasetError(
+            f"That would make {count} pictures; a project holds {limits.pictures}.",
+            fix="Choose the best few hundred: more do not teach more.",
+        )
     total = sum(path.stat().st_size for path in (*there, *(upload.path for upload in uploads)))
     if total > limits.total_bytes:
-        raise DatasetError(f"That would make {total / 1e9:.1f} GB; a project holds {limits.total_bytes / 1e9:.1f} GB.", fix="Export the pictures at 2048 px or less.")
+        raise DatasetError(
+            f"That would make {total / 1e9:.1f} GB; a project holds {limits.total_bytes / 1e9:.1f} GB.",
+            fix="Export the pictures at 2048 px or less.",
+        )
 
 
 def _fault(upload: Upload) -> Rejected | None:
@@ -132,7 +142,12 @@ def _fault(upload: Upload) -> Rejected | None:
     from training.decode import read_header
 
     name = safe_name(upload.name)
-    if not name or name.rpartition("/")[2].lower() in SYSTEM or "__macosx" in name.lower() or PurePosixPath(upload.name).name.startswith("."):
+    if (
+        not name
+        or name.rpartition("/")[2].lower() in SYSTEM
+        or "__macosx" in name.lower()
+        or PurePosixPath(upload.name).name.startswith(".")
+    ):
         return Rejected(upload.name, "")
     if PurePosixPath(name).name.lower() in OWN:
         return Rejected(upload.name, "")
@@ -151,7 +166,9 @@ def _free_stems(project: Project, uploads: Sequence[Upload]) -> dict[str, str]:
     """Old stem -> new stem, so that a picture and its caption keep the same name when another picture already has it."""
     taken = {path.relative_to(project.pictures).with_suffix("").as_posix().casefold() for path in _pictures(project.pictures)}
     result: dict[str, str] = {}
-    for stem in dict.fromkeys(PurePosixPath(safe_name(upload.name)).with_suffix("").as_posix() for upload in uploads if _is_picture(upload.name)):
+    for stem in dict.fromkeys(
+        PurePosixPath(safe_name(upload.name)).with_suffix("").as_posix() for upload in uploads if _is_picture(upload.name)
+    ):
         names = (stem if count == 1 else f"{stem} ({count})" for count in range(1, 10_000))
         result[stem] = next(name for name in names if name.casefold() not in taken)
         taken.add(result[stem].casefold())

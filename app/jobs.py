@@ -235,7 +235,13 @@ def _environment(device: str) -> dict[str, str]:
     """Ours, with this package importable from any folder, and only the worker's own GPU visible."""
     home = str(Path(__file__).resolve().parent.parent)
     paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    chosen = {"CUDA_VISIBLE_DEVICES": device.partition(":")[2]} if device.startswith("cuda:") else {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    chosen = (
+        {"CUDA_VISIBLE_DEVICES": device.partition(":")[2]}
+        if device.startswith("cuda:")
+        else {"CUDA_VISIBLE_DEVICES": ""}
+        if device == "cpu"
+        else {}
+    )
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1", **chosen}
 
 

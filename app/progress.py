@@ -154,7 +154,8 @@ def _pictures(records: Sequence[Record]) -> tuple[Shown, ...]:
     """Every preview once, in the order in which they came."""
     found = {str(record["path"]): record for record in _of(records, "picture")}
     return tuple(
-        Shown(path, str(record["prompt"]), int(record["seed"]), int(record.get("step", 0)), float(record.get("strength", 1.0))) for path, record in found.items()
+        Shown(path, str(record["prompt"]), int(record["seed"]), int(record.get("step", 0)), float(record.get("strength", 1.0)))
+        for path, record in found.items()
     )
 
 

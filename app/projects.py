@@ -132,7 +132,11 @@ class Workspace:
 
     def projects(self) -> list[Project]:
         """Every project, newest first; samples last."""
-        found = [project for path in sorted(self.path.glob("*/project.json")) if _ID.fullmatch(path.parent.name) and (project := _read(path.parent))]
+        found = [
+            project
+            for path in sorted(self.path.glob("*/project.json"))
+            if _ID.fullmatch(path.parent.name) and (project := _read(path.parent))
+        ]
         newest_first = sorted(found, key=lambda project: project.about.made_at, reverse=True)
         return sorted(newest_first, key=lambda project: project.about.is_sample)
 
@@ -159,7 +163,14 @@ class Workspace:
         source = self.project(id)
         copy = self.create(f"{source.about.name} copy"[:NAME_LENGTH])
         _link_tree(source.pictures, copy.pictures)
-        about = source.about.model_dump() | {"name": copy.about.name, "made_at": copy.about.made_at, "is_sample": False, "chosen_run": "", "chosen_step": 0, "starred": ()}
+        about = source.about.model_dump() | {
+            "name": copy.about.name,
+            "made_at": copy.about.made_at,
+            "is_sample": False,
+            "chosen_run": "",
+            "chosen_step": 0,
+            "starred": (),
+        }
         return copy.changed(**about)
 
     def delete(self, id: str) -> str:
@@ -245,7 +256,9 @@ def check_name(name: str) -> str:
     """The name on one line. Raises ConfigError if nothing is left or it is longer than 80 letters."""
     tidy = " ".join(str(name).split())
     if not tidy or len(tidy) > NAME_LENGTH:
-        raise ConfigError(f"A project's name has 1 to {NAME_LENGTH} letters, not {len(tidy)}.", fix="Type a short name, such as the product's.")
+        raise ConfigError(
+            f"A project's name has 1 to {NAME_LENGTH} letters, not {len(tidy)}.", fix="Type a short name, such as the product's."
+        )
     return tidy
 
 

@@ -91,10 +91,18 @@ EN: dict[str, str] = {
 }  # fmt: skip
 
 CONTEXTS: dict[str, tuple[str, ...]] = {
-    "product": ("on a wooden table", "on a plain white background", "on a blue background", "seen from above", "in soft morning light", "beside a cup"),
+    "product": (
+        "on a wooden table",
+        "on a plain white background",
+        "on a blue background",
+        "seen from above",
+        "in soft morning light",
+        "beside a cup",
+    ),
     "character": ("waving", "running", "sitting", "with a red scarf", "on a mint background", "smiling"),
     "style": ("a red apple", "a fox", "a sailing boat", "a cup of coffee", "on a yellow background", "a small house"),
 }
+
 
 def words(key: str, **values: Any) -> str:
     """The text of a key, values filled in. Raises KeyError for a key that is not there: a fault of ours."""
@@ -105,4 +113,3 @@ def words(key: str, **values: Any) -> str:
 def counted(key: str, number: int) -> str:
     """The text for one or for many."""
     return words(f"{key}.one" if number == 1 else f"{key}.many", n=number)
-

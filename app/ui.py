@@ -100,7 +100,10 @@ def read_auth(text: str) -> tuple[tuple[str, str], ...]:
     try:
         password = Path(file).expanduser().read_text("utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"The password file {Path(file).name!r} cannot be read ({error.strerror}).", fix="Give --auth user:path-of-a-file-with-the-password.") from error
+        raise ConfigError(
+            f"The password file {Path(file).name!r} cannot be read ({error.strerror}).",
+            fix="Give --auth user:path-of-a-file-with-the-password.",
+        ) from error
     if not user or len(password) < 8:
         raise ConfigError("The login needs a user name and a password of at least 8 letters.", fix="Write a longer password into the file.")
     return ((user, password),)
@@ -108,7 +111,9 @@ def read_auth(text: str) -> tuple[tuple[str, str], ...]:
 
 def _check(host: str, port: int | None, login: tuple[tuple[str, str], ...], models_folders: tuple[Path, ...]) -> None:
     if host not in LOCAL and not login:
-        raise ConfigError(f"{host} can be reached from other machines, and there is no login.", fix="Add --auth user:password-file, or keep to 127.0.0.1.")
+        raise ConfigError(
+            f"{host} can be reached from other machines, and there is no login.", fix="Add --auth user:password-file, or keep to 127.0.0.1."
+        )
     missing = next((folder for folder in models_folders if not folder.is_dir()), None)
     if missing is not None:
         raise ConfigError(f"The models folder {missing.name!r} does not exist.", fix="Name ComfyUI's models/loras or A1111's models/Lora.")

@@ -155,10 +155,14 @@ def _train(run: Run, device: str, beat: Beat) -> None:
 
 def _record_death(run: Run, code: int) -> None:
     """A process that ended without a word: say so in its run. Runs that recorded their own end are left as they are."""
-    last = next((record["kind"] for record in reversed(run.records()[0]) if record["kind"] in ("started", "stopped", "finished", "failed")), "")
+    last = next(
+        (record["kind"] for record in reversed(run.records()[0]) if record["kind"] in ("started", "stopped", "finished", "failed")), ""
+    )
     if last in ("stopped", "finished", "failed"):
         return
-    memory = "The system ended it, most likely because memory ran out." if code == -signal.SIGKILL else f"Its process ended with code {code}."
+    memory = (
+        "The system ended it, most likely because memory ran out." if code == -signal.SIGKILL else f"Its process ended with code {code}."
+    )
     jobs.fail(run, f"The job broke off. {memory}", "Everything up to the last checkpoint is safe: resume it. log.txt holds the details.")
 
 
@@ -214,7 +218,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     parser.add_argument("--run", type=Path)
-    parser.add_argument("folder", type=Path, nargs="?", help="the same as --run, for launchers that take no options behind the program (torchrun)")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="the same as --run, for launchers that take no options behind the program (torchrun)"
+    )
     parser.add_argument("--leave-verdict", action="store_true", help="whoever started this sees to the verdict")
     parser.add_argument("--judge", type=Path)
     parser.add_argument("--draw")

@@ -92,7 +92,7 @@ def run_example(options: argparse.Namespace, work: Path, precision: str, number:
         "pretrained_model_name_or_path": locate(options.base).path, "train_data_dir": work / "pictures", "caption_column": "text", "image_column": "image",
         "resolution": options.side_px, "train_batch_size": options.batch, "max_train_steps": options.steps, "learning_rate": options.rate,
         "lr_scheduler": "constant", "lr_warmup_steps": 0, "rank": options.rank, "seed": 0, "mixed_precision": precision, "output_dir": out,
-        "cache_dir": work / f"datasets-{precision}-{number}", "checkpointing_steps": 10 * options.steps, "report_to": "none",
+        "cache_dir": work / f"datasets-{precision}-{number}", "checkpointing_steps": 10 * options.steps,
     }  # fmt: skip
     command = ["example", str(options.example), *(f"--{name}={value}" for name, value in arguments.items())]
     seen = run_timed(options.peer_python, command, record=work / "record.json", log=work / "log.txt", environment=environment(options))

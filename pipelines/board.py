@@ -117,7 +117,9 @@ def _draw_checkpoint(
         adapter.detach(base, NAME)
 
 
-def _draw_cells(base: Base, settings: DrawSettings, *, plan: Board, step: int, strength: float, digest: str, folder: Path) -> Iterator[Cell]:
+def _draw_cells(
+    base: Base, settings: DrawSettings, *, plan: Board, step: int, strength: float, digest: str, folder: Path
+) -> Iterator[Cell]:
     """All prompts and seeds at one checkpoint and strength, drawn together; those that are there already are not drawn."""
     from pipelines.generation import Wish, draw, with_size
     from pipelines.provenance import save_picture

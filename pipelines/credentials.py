@@ -93,7 +93,11 @@ def _certificate(name: str, key: Any, *, issuer: str, issuer_key: Any, is_ca: bo
 
     now = datetime.now(UTC)
     build = x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(issuer)).public_key(key.public_key())
-    build = build.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=365 * YEARS))
+    build = (
+        build.serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365 * YEARS))
+    )
     build = build.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     build = build.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     build = build.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)

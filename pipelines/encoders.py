@@ -109,7 +109,10 @@ class StarterEncoder:
         """folder: the starter's, with image_encoder/ and tokenizer/. Raises BaseModelError where they are missing."""
         for part in ("image_encoder", "tokenizer"):
             if not (folder / part).is_dir():
-                raise BaseModelError(f"The starter has no {part}/ folder.", fix="Install Brandprint again, or make the starter: python -m training.starter package.")
+                raise BaseModelError(
+                    f"The starter has no {part}/ folder.",
+                    fix="Install Brandprint again, or make the starter: python -m training.starter package.",
+                )
         self.folder = folder
 
     @cached_property
@@ -234,5 +237,6 @@ def _from_hub(load: Callable[[str], Any], model_id: str) -> Any:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BaseModelError(
-            f"{model_id} could not be fetched: {reason}", fix="Check the network and the name, or use the offline encoders, which ship with Brandprint."
+            f"{model_id} could not be fetched: {reason}",
+            fix="Check the network and the name, or use the offline encoders, which ship with Brandprint.",
         ) from error

@@ -100,7 +100,9 @@ class Failed:
 
 
 Event = Started | Phase | Step | Validated | Saved | Picture | Advice | Stopped | Finished | Failed
-KINDS: dict[str, type] = {kind.__name__.lower(): kind for kind in (Started, Phase, Step, Validated, Saved, Picture, Advice, Stopped, Finished, Failed)}
+KINDS: dict[str, type] = {
+    kind.__name__.lower(): kind for kind in (Started, Phase, Step, Validated, Saved, Picture, Advice, Stopped, Finished, Failed)
+}
 
 
 def to_record(event: Event) -> dict[str, Any]:

@@ -124,7 +124,9 @@ def _latents(
             positive = encode(base, [wish.prompt for wish in group])
             negative = _unwanted(base, [wish.negative_prompt for wish in group])
             generators = [generator_for(wish.seed) for wish in group]
-            latents = sample(base, settings, positive=positive, negative=negative, generators=generators, on_step=told.for_pictures(len(group)))
+            latents = sample(
+                base, settings, positive=positive, negative=negative, generators=generators, on_step=told.for_pictures(len(group))
+            )
     if not torch.isfinite(latents).all():
         acting = ", ".join(f"{name} at {strength:g}" for name, strength in used.items() if strength) or "the base alone"
         raise AdapterError(f"The picture came out as NaN with {acting}.", fix="Lower the strength, or take an earlier checkpoint.")
@@ -208,7 +210,9 @@ def together(base: Base, settings: DrawSettings) -> int:
 def drawing_advice(base: Base, settings: DrawSettings, *, trigger: str = "") -> tuple[Advice, ...]:
     """What the user should know before drawing: prompts that are cut, sizes that are rounded or far from what the base knows."""
     texts = (("prompt", settings.prompt), ("negative prompt", settings.negative_prompt))
-    return tuple(advice for name, text in texts for advice in _prompt_advice(base, text, name=name, trigger=trigger)) + _size_advice(base, settings)
+    return tuple(advice for name, text in texts for advice in _prompt_advice(base, text, name=name, trigger=trigger)) + _size_advice(
+        base, settings
+    )
 
 
 def _prompt_advice(base: Base, text: str, *, name: str, trigger: str) -> list[Advice]:
@@ -238,11 +242,23 @@ def _size_advice(base: Base, settings: DrawSettings) -> tuple[Advice, ...]:
     drawn = sized.width_px, sized.height_px
     found = []
     if asked != drawn:
-        found.append(Advice("size_rounded", f"{asked[0]} x {asked[1]} px becomes {drawn[0]} x {drawn[1]} px.", f"This base draws in steps of {base.stride_px} px."))
+        found.append(
+            Advice(
+                "size_rounded",
+                f"{asked[0]} x {asked[1]} px becomes {drawn[0]} x {drawn[1]} px.",
+                f"This base draws in steps of {base.stride_px} px.",
+            )
+        )
     area = (drawn[0] or 0) * (drawn[1] or 0) / base.native_size_px**2
     if not 0.5 <= area <= 2:
         native = f"{base.native_size_px} x {base.native_size_px} px"
-        found.append(Advice("size_unusual", f"This base learned at about {native}; {drawn[0]} x {drawn[1]} px may repeat or lose things.", f"Stay near {native}."))
+        found.append(
+            Advice(
+                "size_unusual",
+                f"This base learned at about {native}; {drawn[0]} x {drawn[1]} px may repeat or lose things.",
+                f"Stay near {native}.",
+            )
+        )
     return tuple(found)
 
 
@@ -275,10 +291,15 @@ def _memory_named(settings: DrawSettings) -> Iterator[None]:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise OutOfMemory(
-            f"{settings.width_px} x {settings.height_px} px needs more memory than there is.", fix="Draw smaller, or end other work on this device."
+            f"{settings.width_px} x {settings.height_px} px needs more memory than there is.",
+            fix="Draw smaller, or end other work on this device.",
         ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """True for CUDA's error, Python's, and the allocator's of a CPU, which is a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "can't allocate memory" in str(error)
+        or "not enough memory" in str(error)
+    )

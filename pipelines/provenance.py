@@ -93,7 +93,9 @@ def read_provenance(path: Path, *, trust_anchors: str = "") -> Provenance:
     return Provenance(prompt, negative, settings, source_type_of(xmp), has_mark, signed)
 
 
-def parameters_text(drawn: Drawn, *, base: str = "", cards: Mapping[str, Card] | None = None, hashes: Mapping[str, str] | None = None) -> str:
+def parameters_text(
+    drawn: Drawn, *, base: str = "", cards: Mapping[str, Card] | None = None, hashes: Mapping[str, str] | None = None
+) -> str:
     """Prompt, negative prompt and settings as A1111 writes and reads them; the adapters stand in the prompt as <lora:name:strength>."""
     settings = drawn.settings
     names = {name: _plain((cards or {}).get(name, Card(name=name)).name) for name, strength in drawn.strengths.items() if strength}
@@ -122,7 +124,9 @@ def parse_parameters(text: str) -> tuple[str, str, dict[str, str]]:
     else:
         lines = lines[:-1]
     whole = "\n".join(lines)
-    prompt, _, negative = whole.partition("\nNegative prompt: ") if not whole.startswith("Negative prompt: ") else ("", "", whole[len("Negative prompt: ") :])
+    prompt, _, negative = (
+        whole.partition("\nNegative prompt: ") if not whole.startswith("Negative prompt: ") else ("", "", whole[len("Negative prompt: ") :])
+    )
     return prompt.strip(), negative.strip(), settings
 
 

@@ -25,7 +25,9 @@ from pipelines.families.base import Base
 FOLD_BYTES = 4 * 2**30  # above this the folded copies of the weights cost more memory than the time they save
 FEWEST_ROWS = 16  # below this a linear layer is faster as it is
 Packed = tuple[Tensor, int, Tensor]  # the weight, its version when it was laid out, and the layout
-_packed_weights: WeakKeyDictionary[nn.Module, Packed] = WeakKeyDictionary()  # of bases' own weights, which stay the same from picture to picture
+_packed_weights: WeakKeyDictionary[nn.Module, Packed] = (
+    WeakKeyDictionary()
+)  # of bases' own weights, which stay the same from picture to picture
 
 
 @contextmanager
@@ -112,7 +114,12 @@ class _KeptText:
         self.kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, temb: Tensor | None = None
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
     ) -> Tensor:
         query = _heads(attn.to_q(hidden_states), attn.heads)
         if encoder_hidden_states is None:

@@ -86,10 +86,17 @@ def with_values(settings: Any, values: dict[tuple[str, ...], Any]) -> Any:
 class AdapterSettings(Settings):
     """Which small matrices are trained, and where they sit (Hu et al. 2021, arXiv 2106.09685)."""
 
-    kind: Literal["lora", "rslora", "dora"] = option("lora", "LoRA; rsLoRA scales by sqrt(rank) (arXiv 2312.03732); DoRA learns direction and size apart (arXiv 2402.09353) and leaves only as a merged model.")
+    kind: Literal["lora", "rslora", "dora"] = option(
+        "lora",
+        "LoRA; rsLoRA scales by sqrt(rank) (arXiv 2312.03732); DoRA learns direction and size apart (arXiv 2402.09353) and leaves only as a merged model.",
+    )
     rank: int = option(16, "How much the adapter can hold. 8-16 is plenty for one product or character, 32 for a style.", ge=1, le=256)
-    alpha: float | None = option(None, "Scale of the adapter: effect = alpha / rank. Empty: equal to rank, so numbers mean the same everywhere.", gt=0, le=1024)
-    targets: Literal["attention", "attention+ff", "all"] = option("attention+ff", "Layers that get an adapter: attention; with feed-forward and projections; all including convolutions.")
+    alpha: float | None = option(
+        None, "Scale of the adapter: effect = alpha / rank. Empty: equal to rank, so numbers mean the same everywhere.", gt=0, le=1024
+    )
+    targets: Literal["attention", "attention+ff", "all"] = option(
+        "attention+ff", "Layers that get an adapter: attention; with feed-forward and projections; all including convolutions."
+    )
     text_encoder: bool = option(False, "Also teach the text encoder. Helps a new word a little, forgets old words sooner.")
     dropout: float = option(0.0, "Share of adapter inputs dropped in training.", ge=0, lt=1)
 
@@ -106,4 +113,6 @@ class DrawSettings(Settings):
     width_px: int | None = option(None, "Width. Empty: the base's own size.", unit="px", ge=64, le=4096, multiple_of=8)
     height_px: int | None = option(None, "Height. Empty: the base's own size.", unit="px", ge=64, le=4096, multiple_of=8)
     scheduler: Literal["ddim", "euler", "euler_a", "dpm++", "unipc"] = option("ddim", "The rule that walks from noise to picture.")
-    speed: Literal["exact", "fast"] = option("exact", "fast: guidance only in the middle of the steps (arXiv 2404.07724); slightly different pictures.")
+    speed: Literal["exact", "fast"] = option(
+        "exact", "fast: guidance only in the middle of the steps (arXiv 2404.07724); slightly different pictures."
+    )

@@ -68,7 +68,9 @@ def stacked(pages: Sequence[Image.Image]) -> bytes:
 def save_pdf(pages: Sequence[Image.Image], *, title: str = "") -> bytes:
     """PDF bytes, a page per sheet."""
     target = io.BytesIO()
-    pages[0].save(target, "PDF", save_all=True, append_images=list(pages[1:]), resolution=PDF_DPI, title=title, producer="Brandprint", quality=92)
+    pages[0].save(
+        target, "PDF", save_all=True, append_images=list(pages[1:]), resolution=PDF_DPI, title=title, producer="Brandprint", quality=92
+    )
     return target.getvalue()
 
 

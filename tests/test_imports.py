@@ -28,7 +28,9 @@ def test_arrows_point_one_way(package: str) -> None:
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
-@pytest.mark.parametrize("module", ["app.cli", "training.plan", "training.dataset", "training.runs", "training.config", "pipelines.families.base"])
+@pytest.mark.parametrize(
+    "module", ["app.cli", "training.plan", "training.dataset", "training.runs", "training.config", "pipelines.families.base"]
+)
 def test_light_modules_load_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip() == "[]"

@@ -18,7 +18,13 @@ BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOT
 
 def commands() -> list[str]:
     """Every shell line of the README, comments cut off."""
-    return [line.split("#")[0].strip() for language, block in BLOCKS if not language for line in block.splitlines() if re.match(r"(make|brandprint) ", line)]
+    return [
+        line.split("#")[0].strip()
+        for language, block in BLOCKS
+        if not language
+        for line in block.splitlines()
+        if re.match(r"(make|brandprint) ", line)
+    ]
 
 
 @pytest.fixture

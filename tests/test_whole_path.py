@@ -27,7 +27,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("targets", ["attention", "attention+ff", "all"])
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
-def test_two_steps_exported_and_loaded_back(tmp_path: Path, request: pytest.FixtureRequest, pictures: Path, family: str, targets: str) -> None:
+def test_two_steps_exported_and_loaded_back(
+    tmp_path: Path, request: pytest.FixtureRequest, pictures: Path, family: str, targets: str
+) -> None:
     source = request.getfixturevalue(f"tiny_{family}")
     plain = TrainSettings(base=str(source), subject=SubjectSettings(trigger="tinbot", noun="robot"))
     changes = {

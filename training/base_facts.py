@@ -61,15 +61,33 @@ class BaseFacts:
 
     def adapter_parameters(self, *, rank: int, targets: Targets, text_encoder: bool = False) -> int:
         """Numbers in a LoRA: rank x (in + out) over its layers."""
-        text = 0.012 * self.text_parameters if text_encoder else 0  # CLIP: q, k, v, out, fc1, fc2 of every layer against all its weights, per rank
+        text = (
+            0.012 * self.text_parameters if text_encoder else 0
+        )  # CLIP: q, k, v, out, fc1, fc2 of every layer against all its weights, per rank
         return int(rank * (self.denoiser.adapter_widths[targets] + text))
 
 
 WIDTHS = ("attention", "attention+ff", "all")
 FAMILY_DENOISERS = {  # what `count_denoiser` gives for the published architectures of SD 1.5 at 512 px, SD 2.1 at 768 px and SDXL at 1024 px (a test counts anew)
-    "sd1": Denoiser(859_520_964, 677_221_171_200.0, 122_494_648_320.0, 236_661_824.0, dict(zip(WIDTHS, (199_296, 423_936, 1_050_816), strict=True)), 282),
-    "sd2": Denoiser(865_910_724, 1_520_971_939_840.0, 620_129_157_120.0, 530_058_304.0, dict(zip(WIDTHS, (207_488, 432_128, 1_059_008), strict=True)), 282),
-    "sdxl": Denoiser(2_567_463_684, 5_977_320_980_480.0, 751_619_276_800.0, 1_779_092_416.0, dict(zip(WIDTHS, (1_451_520, 2_659_840, 3_074_240), strict=True)), 794),
+    "sd1": Denoiser(
+        859_520_964, 677_221_171_200.0, 122_494_648_320.0, 236_661_824.0, dict(zip(WIDTHS, (199_296, 423_936, 1_050_816), strict=True)), 282
+    ),
+    "sd2": Denoiser(
+        865_910_724,
+        1_520_971_939_840.0,
+        620_129_157_120.0,
+        530_058_304.0,
+        dict(zip(WIDTHS, (207_488, 432_128, 1_059_008), strict=True)),
+        282,
+    ),
+    "sdxl": Denoiser(
+        2_567_463_684,
+        5_977_320_980_480.0,
+        751_619_276_800.0,
+        1_779_092_416.0,
+        dict(zip(WIDTHS, (1_451_520, 2_659_840, 3_074_240), strict=True)),
+        794,
+    ),
 }
 FAMILY_REST = {"sd1": (512, 123_060_480, 83_653_863), "sd2": (768, 340_387_840, 83_653_863), "sdxl": (1024, 817_720_320, 83_653_863)}
 
@@ -147,7 +165,9 @@ def _targets_of(name: str) -> tuple[str, ...]:
 def _folder_facts(located) -> BaseFacts:  # type: ignore[no-untyped-def]
     from pipelines.families.safetensors_header import read_header
 
-    unet, vae, scheduler = (_json(located.path / part) for part in ("unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"))
+    unet, vae, scheduler = (
+        _json(located.path / part) for part in ("unet/config.json", "vae/config.json", "scheduler/scheduler_config.json")
+    )
     shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for component, file in located.weights:
         shapes.setdefault(component, {}).update(read_header(file).shapes)

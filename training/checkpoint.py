@@ -52,11 +52,17 @@ def save_checkpoint(run_path: Path, state: TrainState, adapter: Adapter) -> Path
         fill_folder_atomically(folder, fill)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.", fix="Free some space, then resume.") from error
+            raise RunError(
+                f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.",
+                fix="Free some space, then resume.",
+            ) from error
         raise
     except Exception as error:
         if "No space left" in str(error):  # safetensors raises its own type
-            raise RunError(f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.", fix="Free some space, then resume.") from error
+            raise RunError(
+                f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.",
+                fix="Free some space, then resume.",
+            ) from error
         raise
     for older in checkpoint_folders(run_path):
         if older != folder:

@@ -30,7 +30,9 @@ class PictureSettings(Settings):
     upscale: bool = option(False, "Also enlarge pictures that are smaller than the training size.")
     background: str = option("#ffffff", "Colour laid under transparent pictures.", pattern=r"^#[0-9a-fA-F]{6}$")
     flip: bool = option(False, "Also train on mirrored pictures. Never with text, logos or asymmetric products.")
-    caption_dropout: float = option(0.05, "Share of pictures shown without their caption, so that guidance keeps working (arXiv 2207.12598).", ge=0, le=1)
+    caption_dropout: float = option(
+        0.05, "Share of pictures shown without their caption, so that guidance keeps working (arXiv 2207.12598).", ge=0, le=1
+    )
     masked_loss: bool = option(False, "Learn only where the mask (name.mask.png, or the alpha channel) is white.")
     held_out: float = option(0.05, "Share of pictures never trained on, to see whether it learns or copies.", ge=0, le=0.5)
 
@@ -40,10 +42,16 @@ class LossSettings(Settings):
 
     kind: Literal["mse", "huber"] = option("mse", "Squared error, or Huber: squared near zero, linear beyond delta.")
     huber_delta: float = option(0.1, "Where Huber turns linear.", gt=0, le=10)
-    weighting: Literal["none", "min_snr", "debiased"] = option("min_snr", "Weight per timestep: min-SNR (arXiv 2303.09556) or debiased (arXiv 2310.08442).")
+    weighting: Literal["none", "min_snr", "debiased"] = option(
+        "min_snr", "Weight per timestep: min-SNR (arXiv 2303.09556) or debiased (arXiv 2310.08442)."
+    )
     min_snr_gamma: float = option(5.0, "Ceiling of the signal-to-noise weight.", gt=0, le=100)
-    noise_offset: float = option(0.0, "Adds a little constant noise per picture, for deeper darks and lights. 0.03-0.1 is usual.", ge=0, le=1)
-    prior_weight: float = option(0.0, "Weight of class pictures that keep the noun free (DreamBooth, arXiv 2208.12242). 0 = off.", ge=0, le=10)
+    noise_offset: float = option(
+        0.0, "Adds a little constant noise per picture, for deeper darks and lights. 0.03-0.1 is usual.", ge=0, le=1
+    )
+    prior_weight: float = option(
+        0.0, "Weight of class pictures that keep the noun free (DreamBooth, arXiv 2208.12242). 0 = off.", ge=0, le=10
+    )
     prior_pictures: int = option(50, "How many class pictures; missing ones are drawn by the base first.", ge=1, le=2000)
     prior_folder: str = option("", "Folder of class pictures. Empty: the base draws them.")
 
@@ -51,7 +59,9 @@ class LossSettings(Settings):
 class OptimSettings(Settings):
     """How fast and by which rule the adapter changes."""
 
-    optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = option("adamw", "AdamW; its 8-bit form (CUDA only); Prodigy finds its own rate (set the rate to 1); Adafactor saves memory.")
+    optimizer: Literal["adamw", "adamw8bit", "prodigy", "adafactor"] = option(
+        "adamw", "AdamW; its 8-bit form (CUDA only); Prodigy finds its own rate (set the rate to 1); Adafactor saves memory."
+    )
     learning_rate: float = option(1e-4, "Rate for the denoiser's adapter.", gt=0, le=10)
     text_encoder_rate: float = option(1e-5, "Rate for the text encoder's adapter, where it is taught.", gt=0, le=10)
     schedule: Literal["constant", "cosine", "linear"] = option("cosine", "How the rate falls over the run.")
@@ -68,7 +78,9 @@ class LoopSettings(Settings):
     batch: int = option(4, "Pictures per step and device.", ge=1, le=256)
     accumulation: int = option(1, "Micro-batches added up before a step; the effective batch is batch x accumulation.", ge=1, le=256)
     gradient_checkpointing: bool = option(False, "Less memory, a quarter more time.")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = option("auto", "auto: a short measured trial on this device picks the fastest that is safe.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto", "auto: a short measured trial on this device picks the fastest that is safe."
+    )
     seed: int = option(0, "Everything random comes from this and the step.", ge=0, le=2**32 - 1)
     checkpoints: int = option(10, "How many checkpoints over the run.", ge=1, le=200)
     validations: int = option(10, "How many times the held-out loss is measured. 0 = never.", ge=0, le=200)

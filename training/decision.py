@@ -142,7 +142,9 @@ def _confidence(scores: Sequence[Score], curve: Curve, pick: Score, *, weights: 
         return 0.0 if len(steps) > 1 else 1.0
     chance = np.random.default_rng(seed)
     fidelity = np.array([score.fidelity_samples[:width] for score in scores])
-    obedience = np.array([(score.obedience_samples[:width] if len(score.obedience_samples) >= width else (score.obedience,) * width) for score in scores])
+    obedience = np.array(
+        [(score.obedience_samples[:width] if len(score.obedience_samples) >= width else (score.obedience,) * width) for score in scores]
+    )
     rest = np.array([utility(score, curve, weights=weights) - score.fidelity - weights.obedience * score.obedience for score in scores])
     place = steps.index(pick.step)
     agreed = 0
@@ -167,14 +169,21 @@ def findings(scores: Sequence[Score], curve: Curve, pick: Score, *, limits: Limi
     kept = [finding for finding in found if finding]
     order = {"danger": 0, "warn": 1, "note": 2, "good": 3}
     return sorted(kept, key=lambda finding: order[finding.severity]) or [
-        Finding(code="healthy", severity="good", message="Nothing is wrong: it follows prompts, copies nothing and leaves other prompts alone.")
+        Finding(
+            code="healthy", severity="good", message="Nothing is wrong: it follows prompts, copies nothing and leaves other prompts alone."
+        )
     ]
 
 
 def _dead(scores: Sequence[Score], limits: Limits) -> Finding | None:
     strongest = max((score.effect for score in scores if score.effect is not None), default=None)
     if (strongest is not None and strongest < limits.dead_effect) or max(score.change for score in scores) < limits.dead_change:
-        return Finding(code="dead", severity="danger", message="The adapter does nothing: its pictures are those of the base.", fix="Raise the learning rate (it may be 0 or far too low), then train again.")
+        return Finding(
+            code="dead",
+            severity="danger",
+            message="The adapter does nothing: its pictures are those of the base.",
+            fix="Raise the learning rate (it may be 0 or far too low), then train again.",
+        )
     return None
 
 
@@ -183,9 +192,19 @@ def _fried(scores: Sequence[Score], pick: Score, limits: Limits) -> Finding | No
     if not lost:
         return None
     if _is_lost(pick, limits) or len({score.step for score in lost}) == len({score.step for score in scores}):
-        return Finding(code="fried", severity="danger", message="The adapter is fried: its pictures fall apart.", fix="Divide the learning rate by 10 and train again.")
+        return Finding(
+            code="fried",
+            severity="danger",
+            message="The adapter is fried: its pictures fall apart.",
+            fix="Divide the learning rate by 10 and train again.",
+        )
     first = min(score.step for score in lost)
-    return Finding(code="fried", severity="warn", message=f"From checkpoint {first} on it is fried: pictures fall apart. Earlier ones are whole.", fix="Use the picked one; lower the learning rate next time.")
+    return Finding(
+        code="fried",
+        severity="warn",
+        message=f"From checkpoint {first} on it is fried: pictures fall apart. Earlier ones are whole.",
+        fix="Use the picked one; lower the learning rate next time.",
+    )
 
 
 def _is_lost(score: Score, limits: Limits) -> bool:
@@ -197,7 +216,12 @@ def _is_lost(score: Score, limits: Limits) -> bool:
 def _nothing_learnt(pick: Score, limits: Limits) -> Finding | None:
     if pick.fidelity >= limits.learnt:
         return None
-    return Finding(code="not-learnt", severity="warn", message="It has hardly come closer to your pictures than the base.", fix="Train longer, or with a higher rate.")
+    return Finding(
+        code="not-learnt",
+        severity="warn",
+        message="It has hardly come closer to your pictures than the base.",
+        fix="Train longer, or with a higher rate.",
+    )
 
 
 def _by_heart(scores: Sequence[Score], curve: Curve, pick: Score, limits: Limits) -> list[Finding]:
@@ -207,12 +231,26 @@ def _by_heart(scores: Sequence[Score], curve: Curve, pick: Score, limits: Limits
     share = _sign_of_overfitting(last, curve, limits)
     if share:
         where = "The run went on too long" if pick.step < last.step else "It has learnt its pictures by heart"
-        found.append(Finding(code="overfitting", severity="warn", message=f"Overfitting: {where[0].lower() + where[1:]}; {share}.", fix=f"Use checkpoint {pick.step}; train shorter, or with more pictures."))
+        found.append(
+            Finding(
+                code="overfitting",
+                severity="warn",
+                message=f"Overfitting: {where[0].lower() + where[1:]}; {share}.",
+                fix=f"Use checkpoint {pick.step}; train shorter, or with more pictures.",
+            )
+        )
     copying = max((score for score in scores), key=lambda score: score.copying)
     if copying.copying > limits.copying:
         is_picked = pick.copying > limits.copying
         message = f"Copying: {copying.copying:.0%} of the pictures of checkpoint {copying.step} are nearly one of yours."
-        found.append(Finding(code="copying", severity="danger" if is_picked else "warn", message=message, fix="Look at them side by side; use an earlier checkpoint or a lower strength."))
+        found.append(
+            Finding(
+                code="copying",
+                severity="danger" if is_picked else "warn",
+                message=message,
+                fix="Look at them side by side; use an earlier checkpoint or a lower strength.",
+            )
+        )
     return found
 
 
@@ -228,25 +266,45 @@ def _sign_of_overfitting(last: Score, curve: Curve, limits: Limits) -> str:
 def _leak(pick: Score, limits: Limits) -> Finding | None:
     if pick.leak is None or pick.leak <= limits.leak:
         return None
-    return Finding(code="leak", severity="warn", message=f"Leak: without the trigger the bare noun goes {min(1.0, pick.leak):.0%} of the way to your subject.", fix="Train with class pictures (prior), and keep the trigger in every caption.")
+    return Finding(
+        code="leak",
+        severity="warn",
+        message=f"Leak: without the trigger the bare noun goes {min(1.0, pick.leak):.0%} of the way to your subject.",
+        fix="Train with class pictures (prior), and keep the trigger in every caption.",
+    )
 
 
 def _drift(pick: Score, limits: Limits) -> Finding | None:
     if pick.drift is None or pick.drift <= limits.drift:
         return None
-    return Finding(code="drift", severity="note", message=f"Prompts that have nothing to do with it change {pick.drift:.0%} as much as with another seed.", fix="Use it at a lower strength, or train with class pictures.")
+    return Finding(
+        code="drift",
+        severity="note",
+        message=f"Prompts that have nothing to do with it change {pick.drift:.0%} as much as with another seed.",
+        fix="Use it at a lower strength, or train with class pictures.",
+    )
 
 
 def _same(pick: Score, limits: Limits) -> Finding | None:
     if pick.variety is None or pick.variety >= limits.variety:
         return None
-    return Finding(code="no-variety", severity="warn", message=f"Other seeds give nearly the same picture: {pick.variety:.0%} of the base's variety is left.", fix="Use an earlier checkpoint or a lower strength.")
+    return Finding(
+        code="no-variety",
+        severity="warn",
+        message=f"Other seeds give nearly the same picture: {pick.variety:.0%} of the base's variety is left.",
+        fix="Use an earlier checkpoint or a lower strength.",
+    )
 
 
 def _colours(pick: Score, limits: Limits) -> Finding | None:
     if pick.delta_e is None or pick.delta_e <= limits.delta_e:
         return None
-    return Finding(code="colours", severity="note", message=f"The set's own colours are missed by {pick.delta_e:.0f} Delta E on average; above 10 anyone sees it.", fix="Train longer, or name the colours in captions.")
+    return Finding(
+        code="colours",
+        severity="note",
+        message=f"The set's own colours are missed by {pick.delta_e:.0f} Delta E on average; above 10 anyone sees it.",
+        fix="Train longer, or name the colours in captions.",
+    )
 
 
 def sentence_of(decision: Decision, scores: Sequence[Score], *, copy_free: bool) -> str:

@@ -59,7 +59,15 @@ def _cpu() -> DeviceFacts:
 
     memory = psutil.virtual_memory()
     cores = usable_cores()
-    return DeviceFacts("cpu", platform.processor() or platform.machine(), memory.total, memory.available, cores, False, TRAINING_SHARE * _product_rate() * cores)
+    return DeviceFacts(
+        "cpu",
+        platform.processor() or platform.machine(),
+        memory.total,
+        memory.available,
+        cores,
+        False,
+        TRAINING_SHARE * _product_rate() * cores,
+    )
 
 
 def usable_cores() -> int:
@@ -89,7 +97,15 @@ def _nvidia(index: int) -> DeviceFacts | None:
     try:
         line = subprocess.run(query, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
         name, total, free = (part.strip() for part in line.split(","))
-        return DeviceFacts("cuda", name, int(total) * 2**20, int(free) * 2**20, usable_cores(), bf16=not any(old in name for old in NO_BF16), flops=_gpu_flops(name))
+        return DeviceFacts(
+            "cuda",
+            name,
+            int(total) * 2**20,
+            int(free) * 2**20,
+            usable_cores(),
+            bf16=not any(old in name for old in NO_BF16),
+            flops=_gpu_flops(name),
+        )
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
 

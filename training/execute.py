@@ -59,7 +59,11 @@ def execute(run: Run, *, watch: Callable[[Event], None] = lambda event: None) ->
         except Exception as error:
             known = isinstance(error, BrandprintError)
             logger.error("%s", traceback.format_exc())
-            message, fix = (error.message, error.fix) if known else (f"{type(error).__name__}: {error}", "This is a fault of ours; log.txt holds the details.")  # type: ignore[attr-defined]
+            message, fix = (
+                (error.message, error.fix)
+                if known
+                else (f"{type(error).__name__}: {error}", "This is a fault of ours; log.txt holds the details.")
+            )  # type: ignore[attr-defined]
             run.append(Failed(message, fix))
             raise
 

@@ -20,11 +20,19 @@ from training.device import DeviceFacts
 # Work of one training step over one forward pass: forward 1, backward under 1 (frozen weights need no gradient). Measured on the starter: 1.8 to 1.9.
 STEP_WORK = 1.9
 CHECKPOINTING_WORK = 1.35  # the forward pass is done twice
-SECONDS_PER_LAYER = {"cpu": 240e-6, "cuda": 90e-6, "mps": 150e-6}  # cost of a layer whatever the batch, forward, backward and optimizer; CPU: measured
+SECONDS_PER_LAYER = {
+    "cpu": 240e-6,
+    "cuda": 90e-6,
+    "mps": 150e-6,
+}  # cost of a layer whatever the batch, forward, backward and optimizer; CPU: measured
 # Bytes that backward keeps per output number of a layer, over its own width: norms, activations and attention keep copies. Measured; see docs/verdict.md.
 KEPT_PER_FLOAT = 3.65
 CHECKPOINTING_KEEPS = 0.2
-PROCESS_BYTES = {"cpu": 560e6, "cuda": 600e6, "mps": 700e6}  # python, torch, diffusers, peft; on a GPU the context and the allocator's slack
+PROCESS_BYTES = {
+    "cpu": 560e6,
+    "cuda": 600e6,
+    "mps": 700e6,
+}  # python, torch, diffusers, peft; on a GPU the context and the allocator's slack
 TRAINER_BYTES = 80e6  # what the trainer itself adds to the process that steps were timed in: measured, 81 MB
 ENCODE_WORK = 0.35  # autoencoder and files of one picture, in forward passes of the denoiser
 PREVIEW_STEPS = 20
@@ -80,9 +88,7 @@ class Forecast:
     def words(self) -> str:
         """One line for people."""
         source = "timed on this device" if self.is_measured else "estimated from the device's class; exact after the first steps"
-        return (
-            f"About {duration(self.seconds)} ({source}); {size(self.memory_bytes)} of {size(self.device_memory_bytes)} memory; {size(self.disk_bytes)} on disk."
-        )
+        return f"About {duration(self.seconds)} ({source}); {size(self.memory_bytes)} of {size(self.device_memory_bytes)} memory; {size(self.disk_bytes)} on disk."
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,8 @@ def make_forecast(
     class_pictures = settings.loss.prior_pictures if settings.loss.prior_weight else 0
     return Forecast(
         load_seconds=speed.load_seconds,
-        prepare_seconds=entries * speed.encode_seconds * (resolution / speed.resolution_px) ** 2 + class_pictures * 2 * PREVIEW_STEPS * forward,
+        prepare_seconds=entries * speed.encode_seconds * (resolution / speed.resolution_px) ** 2
+        + class_pictures * 2 * PREVIEW_STEPS * forward,
         train_seconds=train + loop.checkpoints * SAVE_SECONDS,
         validate_seconds=_validation_passes(settings, held_out) * forward,
         preview_seconds=drawn * 2 * PREVIEW_STEPS * forward,
@@ -135,7 +142,9 @@ def guess_speed(settings: TrainSettings, base: BaseFacts, device: DeviceFacts) -
     work = STEP_WORK * (CHECKPOINTING_WORK if settings.loop.gradient_checkpointing else 1)
     fixed = base.denoiser.layers * SECONDS_PER_LAYER[device.kind] * (3 if settings.adapter.targets == "all" else 2.5)
     loading = 3 + 2 * base.parameters / 1e9 + (2 if device.kind == "cuda" else 0)
-    return Speed(fixed, work * forward, native, forward, ENCODE_WORK * forward + 0.01, loading, is_checkpointed=settings.loop.gradient_checkpointing)
+    return Speed(
+        fixed, work * forward, native, forward, ENCODE_WORK * forward + 0.01, loading, is_checkpointed=settings.loop.gradient_checkpointing
+    )
 
 
 def memory_bytes(settings: TrainSettings, base: BaseFacts, device: DeviceFacts, *, speed: Speed | None = None) -> int:
@@ -153,7 +162,9 @@ def memory_bytes(settings: TrainSettings, base: BaseFacts, device: DeviceFacts, 
         return int(speed.peak_bytes + beside + kept - activation_bytes(timed, base, device))
     width = 4 if _is_full_width(settings, device) else 2
     frozen = (base.denoiser.parameters + base.text_parameters) * width + base.vae_parameters * 4
-    adapter = base.adapter_parameters(rank=settings.adapter.rank, targets=settings.adapter.targets, text_encoder=settings.adapter.text_encoder)
+    adapter = base.adapter_parameters(
+        rank=settings.adapter.rank, targets=settings.adapter.targets, text_encoder=settings.adapter.text_encoder
+    )
     state = {"adamw": 8, "adamw8bit": 2, "prodigy": 16, "adafactor": 0.5}[settings.optim.optimizer] + (4 if settings.optim.ema_decay else 0)
     read = base.parameters * (4 if device.kind == "cpu" else 2)  # a CPU reads the base as float32 first
     return int(PROCESS_BYTES[device.kind] + max(read, frozen + adapter * (8 + state) + kept))
@@ -173,7 +184,10 @@ def disk_bytes(settings: TrainSettings, base: BaseFacts, *, pictures: int) -> in
     resolution = settings.pictures.resolution_px or base.native_size_px
     latents = pictures * base.latent_channels * (resolution / base.stride_px) ** 2 * 4 * CACHED_BYTES
     text = pictures * 77 * (2048 if base.family == "sdxl" else 768) * 4
-    adapter = base.adapter_parameters(rank=settings.adapter.rank, targets=settings.adapter.targets, text_encoder=settings.adapter.text_encoder) * 4
+    adapter = (
+        base.adapter_parameters(rank=settings.adapter.rank, targets=settings.adapter.targets, text_encoder=settings.adapter.text_encoder)
+        * 4
+    )
     drawn = len(settings.loop.preview_prompts) * settings.loop.checkpoints * resolution**2 * 1.5
     return int(latents + text + adapter * (settings.loop.checkpoints + 3) + drawn)
 

@@ -66,7 +66,10 @@ class CachedDataset:
 
     def batch(self, pictures: Sequence[CachedPicture], *, mirrored: Sequence[bool]) -> Batch:
         """Read a batch from disk. pictures: of one bucket."""
-        entries = [load_entry(picture.latents[1] if flip and len(picture.latents) > 1 else picture.latents[0]) for picture, flip in zip(pictures, mirrored, strict=True)]
+        entries = [
+            load_entry(picture.latents[1] if flip and len(picture.latents) > 1 else picture.latents[0])
+            for picture, flip in zip(pictures, mirrored, strict=True)
+        ]
         masks = [entry["mask"] if "mask" in entry else torch.ones(1, *entry["latents"].shape[1:]) for entry in entries]
         return Batch(
             latents=torch.stack([entry["latents"] for entry in entries]),
@@ -85,7 +88,10 @@ class CachedDataset:
 def cache_dataset(dataset: Dataset, base: Base, settings: TrainSettings, *, folder: Path) -> Generator[Phase, None, CachedDataset]:
     """Encode what is not in the cache yet; yields progress, returns the cached dataset. Raises DatasetError if no picture is left to train on."""
     if not dataset.items:
-        raise DatasetError(f"No usable picture in {dataset.root.name} ({len(dataset.rejected)} rejected).", fix="`brandprint check` names each and its reason.")
+        raise DatasetError(
+            f"No usable picture in {dataset.root.name} ({len(dataset.rejected)} rejected).",
+            fix="`brandprint check` names each and its reason.",
+        )
     pictures = settings.pictures
     side_px = pictures.resolution_px or base.native_size_px
     buckets = choose_buckets(side_px, stride_px=base.stride_px) if pictures.buckets else ((side_px, side_px),)

@@ -47,7 +47,9 @@ class Need:
         return Advice("already-close", message, "Try the base with good prompts first; train if details still matter.")
 
 
-def measure_need(base: Base, dataset: Dataset, settings: TrainSettings, *, folder: Path, pairs: int = PAIRS) -> Generator[Phase, None, Need]:
+def measure_need(
+    base: Base, dataset: Dataset, settings: TrainSettings, *, folder: Path, pairs: int = PAIRS
+) -> Generator[Phase, None, Need]:
     """The base draws the captions, without trigger, of the pictures most unlike each other. folder: where drawings are kept."""
     from pipelines.encoders import efficientnet
     from training.captions import with_trigger
@@ -60,7 +62,9 @@ def measure_need(base: Base, dataset: Dataset, settings: TrainSettings, *, folde
     by_caption = {item.caption: item for item in reversed(dataset.items)}
     items = [by_caption[caption] for caption in varied([item.caption for item in dataset.items], pairs) if caption in by_caption]
     subject, side_px = settings.subject, base.native_size_px
-    probes = [Probe(with_trigger(item.caption, "", subject.noun, subject.intent), FIRST_SEED + 500 + place) for place, item in enumerate(items)]
+    probes = [
+        Probe(with_trigger(item.caption, "", subject.noun, subject.intent), FIRST_SEED + 500 + place) for place, item in enumerate(items)
+    ]
     drawn = yield from Gallery(base, folder, Thoroughness(), total=len(probes)).draw_base(probes)
     real = redraw(base, [open_square(item, side_px, background=settings.pictures.background) for item in items])
     encoder = efficientnet()

@@ -15,7 +15,9 @@ from pipelines.errors import ConfigError
 from training.config import OptimSettings
 
 
-def build_optimizer(settings: OptimSettings, *, denoiser: Sequence[nn.Parameter], text_encoder: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+def build_optimizer(
+    settings: OptimSettings, *, denoiser: Sequence[nn.Parameter], text_encoder: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer:
     """The optimizer over the adapter's parameters, the text encoder's with their own rate. Raises ConfigError where it cannot run here."""
     groups = [{"params": list(denoiser), "lr": settings.learning_rate, "full_rate": settings.learning_rate}]
     if text_encoder:
@@ -62,5 +64,7 @@ def _adamw_8bit(groups: list[dict], settings: OptimSettings) -> torch.optim.Opti
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError as error:
-        raise ConfigError("8-bit AdamW needs the bitsandbytes package, which is not installed.", fix="pip install bitsandbytes, or choose adamw.") from error
+        raise ConfigError(
+            "8-bit AdamW needs the bitsandbytes package, which is not installed.", fix="pip install bitsandbytes, or choose adamw."
+        ) from error
     return AdamW8bit(groups, weight_decay=settings.weight_decay)

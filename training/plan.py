@@ -29,7 +29,23 @@ from training.recipes import Dial, Recipe, exposures, exposures_of, held_out_cou
 
 FieldPath = tuple[str, ...]
 LETTERING = frozenset(
-    ("text", "letter", "letters", "lettering", "logo", "word", "words", "sign", "number", "numbers", "label", "typography", "caption", "slogan", "writing")
+    (
+        "text",
+        "letter",
+        "letters",
+        "lettering",
+        "logo",
+        "word",
+        "words",
+        "sign",
+        "number",
+        "numbers",
+        "label",
+        "typography",
+        "caption",
+        "slogan",
+        "writing",
+    )
 )
 HOPELESS_SECONDS = 24 * 3600
 LONG_SECONDS = 6 * 3600
@@ -141,7 +157,15 @@ def make_plan(
     if not items:
         raise ConfigError("A plan needs pictures, and there are none.", fix="Add pictures first.")
     case = _Case(
-        intent, trigger.strip(), noun.strip(), tuple(item.caption for item in items), tuple(min(item.size_hw) for item in items), base_facts, device, dial, speed
+        intent,
+        trigger.strip(),
+        noun.strip(),
+        tuple(item.caption for item in items),
+        tuple(min(item.size_hw) for item in items),
+        base_facts,
+        device,
+        dial,
+        speed,
     )
     draft = _Draft(TrainSettings(), dict(overrides or {}))
     for decide in (_subject, _adapter, _pictures, _loss, _batch, _length, _rates, _watch):
@@ -160,7 +184,11 @@ def make_plan(
 
 
 def _subject(draft: _Draft, case: _Case) -> None:
-    draft.decide("base", case.base.source, "The starter ships with Brandprint and learns on any CPU." if case.base.is_starter else "The base you chose.")
+    draft.decide(
+        "base",
+        case.base.source,
+        "The starter ships with Brandprint and learns on any CPU." if case.base.is_starter else "The base you chose.",
+    )
     draft.decide("subject.intent", case.intent, f"You said that it is a {case.intent}.")
     draft.decide("subject.trigger", case.trigger, "The word that calls it up in a prompt.")
     draft.decide("subject.noun", case.noun, "The kind of thing it is, so that the base's own knowledge of it is used.")
@@ -176,9 +204,15 @@ def _adapter(draft: _Draft, case: _Case) -> None:
     draft.decide("adapter.kind", "lora", "Plain LoRA opens in every app.")
     rank = draft.decide("adapter.rank", chosen.rank, f"Rank {chosen.rank} is plenty for {kind} taught from {case.pictures} pictures.")
     draft.decide("adapter.alpha", None, f"Equal to the rank, {rank}, so that strength 1 means the same in every app.")
-    wide = "The starter is small: adapters on all layers let it change enough." if chosen.targets == "all" else "Attention and feed-forward layers carry subject and style; convolutions add size more than likeness."
+    wide = (
+        "The starter is small: adapters on all layers let it change enough."
+        if chosen.targets == "all"
+        else "Attention and feed-forward layers carry subject and style; convolutions add size more than likeness."
+    )
     draft.decide("adapter.targets", chosen.targets, wide)
-    teach = case.intent != "style" and case.pictures <= 30 and case.base.family != "sdxl" and not case.base.is_starter and case.dial != "quick"
+    teach = (
+        case.intent != "style" and case.pictures <= 30 and case.base.family != "sdxl" and not case.base.is_starter and case.dial != "quick"
+    )
     draft.decide("adapter.text_encoder", teach, _text_reason(case, teach))
 
 
@@ -194,9 +228,15 @@ def _pictures(draft: _Draft, case: _Case) -> None:
     draft.decide("pictures.buckets", True, "Pictures keep their shape instead of being cut to squares.")
     draft.decide("pictures.flip", *_flip(case))
     share = 0.1 if case.base.is_starter else 0.05
-    draft.decide("pictures.caption_dropout", share, f"{share:.0%} of the pictures are shown without caption, so that guidance keeps working.")
+    draft.decide(
+        "pictures.caption_dropout", share, f"{share:.0%} of the pictures are shown without caption, so that guidance keeps working."
+    )
     kept = held_out_count(case.pictures, share=0.05)
-    held = f"{kept} of {case.pictures} pictures are never trained on: they show whether it learns or copies." if kept else f"{case.pictures} pictures are too few to keep any aside; overfitting cannot be measured."
+    held = (
+        f"{kept} of {case.pictures} pictures are never trained on: they show whether it learns or copies."
+        if kept
+        else f"{case.pictures} pictures are too few to keep any aside; overfitting cannot be measured."
+    )
     draft.decide("pictures.held_out", 0.05, held)
 
 
@@ -210,7 +250,10 @@ def _resolution(case: _Case) -> tuple[int, str]:
     fitting = max(int(lower) // step * step, int(SMALLEST_SHARE * native) // step * step, step)
     if fitting >= native:
         return native, f"{native} px is what this base was made for; your pictures are close to it."
-    return fitting, f"Three quarters of your pictures are {lower:.0f} px or less on their short side: {fitting} px needs little enlarging; the base's own size is {native} px."
+    return (
+        fitting,
+        f"Three quarters of your pictures are {lower:.0f} px or less on their short side: {fitting} px needs little enlarging; the base's own size is {native} px.",
+    )
 
 
 def _flip(case: _Case) -> tuple[bool, str]:
@@ -227,8 +270,14 @@ def _flip(case: _Case) -> tuple[bool, str]:
 def _loss(draft: _Draft, case: _Case) -> None:
     base = case.base
     if base.prediction == "v_prediction" and base.zero_terminal_snr:
-        draft.decide("loss.weighting", "none", "This base learns colours at the noisiest step, where min-SNR's weight is zero; so all steps count alike.")
-        draft.decide("loss.noise_offset", 0.0, "Not needed: this base was trained down to pure noise and reaches deep darks and lights by itself.")
+        draft.decide(
+            "loss.weighting",
+            "none",
+            "This base learns colours at the noisiest step, where min-SNR's weight is zero; so all steps count alike.",
+        )
+        draft.decide(
+            "loss.noise_offset", 0.0, "Not needed: this base was trained down to pure noise and reaches deep darks and lights by itself."
+        )
     else:
         draft.decide("loss.weighting", "min_snr", "Min-SNR 5 balances fine detail against composition and helps larger sets most.")
         offset = 0.05 if case.intent == "style" else 0.03
@@ -237,7 +286,9 @@ def _loss(draft: _Draft, case: _Case) -> None:
     weight = draft.decide("loss.prior_weight", advice, reason)
     if weight:
         count = min(200, max(20, 10 * case.pictures))
-        draft.decide("loss.prior_pictures", count, f"{count} pictures of any {case.noun}, drawn by the base first, keep the word {case.noun!r} free.")
+        draft.decide(
+            "loss.prior_pictures", count, f"{count} pictures of any {case.noun}, drawn by the base first, keep the word {case.noun!r} free."
+        )
 
 
 def _prior(case: _Case) -> tuple[float, str]:
@@ -265,11 +316,23 @@ def _batch(draft: _Draft, case: _Case) -> None:
         else:
             break
     room = f"{size(case.device.memory_bytes)} of memory"
-    why = f"{wanted} pictures together steady each step." if wanted_now == wanted else f"{wanted_now} at once is what {case.device.words} with {room} can carry."
+    why = (
+        f"{wanted} pictures together steady each step."
+        if wanted_now == wanted
+        else f"{wanted_now} at once is what {case.device.words} with {room} can carry."
+    )
     batch = draft.decide("loop.batch", wanted_now, why)
     accumulation = max(1, round(wanted / batch))
-    draft.decide("loop.accumulation", accumulation, f"Each step counts {batch * accumulation} pictures." if accumulation > 1 else "Not needed.")
-    draft.decide("loop.gradient_checkpointing", checkpointing, f"Needed to fit into {room}; it costs a third more time." if checkpointing else "Not needed: memory suffices, and it costs a third more time.")
+    draft.decide(
+        "loop.accumulation", accumulation, f"Each step counts {batch * accumulation} pictures." if accumulation > 1 else "Not needed."
+    )
+    draft.decide(
+        "loop.gradient_checkpointing",
+        checkpointing,
+        f"Needed to fit into {room}; it costs a third more time."
+        if checkpointing
+        else "Not needed: memory suffices, and it costs a third more time.",
+    )
     draft.decide("loop.precision", "auto", "A short measured trial on this device picks the fastest that is safe.")
 
 
@@ -279,7 +342,10 @@ def _is_small(base: BaseFacts) -> bool:
 
 def _fits(settings: TrainSettings, case: _Case, *, batch: int, checkpointing: bool) -> bool:
     tried = with_values(settings, {("loop", "batch"): batch, ("loop", "gradient_checkpointing"): checkpointing})
-    return make_forecast(tried, case.base, case.device, pictures=1, held_out=0, speed=case.speed).memory_bytes <= ROOM * case.device.memory_bytes
+    return (
+        make_forecast(tried, case.base, case.device, pictures=1, held_out=0, speed=case.speed).memory_bytes
+        <= ROOM * case.device.memory_bytes
+    )
 
 
 def _length(draft: _Draft, case: _Case) -> None:
@@ -291,11 +357,19 @@ def _length(draft: _Draft, case: _Case) -> None:
     steps = round(steps, -1)
     seen = steps * together / pictures
     few = "few pictures need many looks" if pictures < 60 else "many pictures need fewer looks each"
-    draft.decide("loop.steps", steps, f"Each of {pictures} pictures is seen about {seen:.0f} times: {few}; the {case.dial} dial {_dial_words(case.dial)}.")
+    draft.decide(
+        "loop.steps",
+        steps,
+        f"Each of {pictures} pictures is seen about {seen:.0f} times: {few}; the {case.dial} dial {_dial_words(case.dial)}.",
+    )
 
 
 def _dial_words(dial: Dial) -> str:
-    return {"quick": "gives a first look", "balanced": "is the usual length", "thorough": "doubles it, and the verdict picks the best checkpoint"}[dial]
+    return {
+        "quick": "gives a first look",
+        "balanced": "is the usual length",
+        "thorough": "doubles it, and the verdict picks the best checkpoint",
+    }[dial]
 
 
 def _rates(draft: _Draft, case: _Case) -> None:
@@ -303,10 +377,16 @@ def _rates(draft: _Draft, case: _Case) -> None:
     parameters = case.base.adapter_parameters(rank=draft.settings.adapter.rank, targets=draft.settings.adapter.targets)
     if draft.overrides.get(("optim", "optimizer")) == "prodigy":  # the settings refuse Prodigy beside an ordinary rate
         draft.settings = checked(draft.settings, {("optim", "learning_rate"): 1.0})
-    optimizer = draft.decide("optim.optimizer", "adamw", f"AdamW: the adapter's {parameters / 1e6:.1f} million numbers are few, so its memory costs little.")
+    optimizer = draft.decide(
+        "optim.optimizer", "adamw", f"AdamW: the adapter's {parameters / 1e6:.1f} million numbers are few, so its memory costs little."
+    )
     rate = 1.0 if optimizer == "prodigy" else chosen.learning_rate
     kind = "a small base" if _is_small(case.base) else f"rank {chosen.rank}"
-    why = "Prodigy finds its own rate; 1 is its neutral setting." if optimizer == "prodigy" else f"{rate:g} is the proven rate for {kind} with alpha equal to rank."
+    why = (
+        "Prodigy finds its own rate; 1 is its neutral setting."
+        if optimizer == "prodigy"
+        else f"{rate:g} is the proven rate for {kind} with alpha equal to rank."
+    )
     draft.decide("optim.learning_rate", rate, why)
     if draft.settings.adapter.text_encoder:
         draft.decide("optim.text_encoder_rate", 1e-5, "A tenth of the denoiser's rate, so that old words keep their meaning.")
@@ -317,7 +397,9 @@ def _rates(draft: _Draft, case: _Case) -> None:
 def _watch(draft: _Draft, case: _Case) -> None:
     checkpoints = min(10, max(1, draft.settings.loop.steps))
     draft.decide("loop.checkpoints", checkpoints, f"{checkpoints} to choose from: the verdict picks the best, which is often not the last.")
-    draft.decide("loop.validations", checkpoints, "The loss on held-out pictures is measured with every checkpoint, within 5 % of the time.")
+    draft.decide(
+        "loop.validations", checkpoints, "The loss on held-out pictures is measured with every checkpoint, within 5 % of the time."
+    )
     draft.decide("loop.early_stop", False, "Off: the verdict finds the best checkpoint afterwards anyway.")
     prompts = preview_prompts(case.captions, trigger=case.trigger, noun=case.noun, intent=case.intent, new_scenes=not case.base.is_starter)
     draft.decide("loop.preview_prompts", prompts, "Made from your captions and the trigger, as unlike each other as they come.")
@@ -335,10 +417,18 @@ def _rest(draft: _Draft) -> None:
 def _warnings(settings: TrainSettings, case: _Case, forecast: Forecast) -> list[Advice]:
     found = []
     if case.pictures < 10:
-        found.append(Advice("few-pictures", f"{case.pictures} pictures are few.", "Add at least 10 that differ in angle, light and background."))
+        found.append(
+            Advice("few-pictures", f"{case.pictures} pictures are few.", "Add at least 10 that differ in angle, light and background.")
+        )
     empty = sum(not caption.strip() for caption in case.captions)
     if empty:
-        found.append(Advice("empty-captions", f"{empty} of {case.pictures} pictures have no caption.", "Caption them, so that what varies is not taken for what is taught."))
+        found.append(
+            Advice(
+                "empty-captions",
+                f"{empty} of {case.pictures} pictures have no caption.",
+                "Caption them, so that what varies is not taken for what is taught.",
+            )
+        )
     distinct = len({caption.strip().casefold() for caption in case.captions})
     if case.pictures >= 10 and distinct <= case.pictures // 3 and not empty:
         message = f"{case.pictures} pictures share {distinct} different caption{'s' if distinct > 1 else ''}."
@@ -346,11 +436,23 @@ def _warnings(settings: TrainSettings, case: _Case, forecast: Forecast) -> list[
     if not case.trigger:
         found.append(Advice("no-trigger", "There is no trigger word.", "Choose a rare word; without it every prompt is affected."))
     if case.base.is_guess:
-        found.append(Advice("base-not-here", f"{case.base.source} is not on this machine yet: figures are those of the {case.base.family} family.", "It is downloaded when the run starts."))
+        found.append(
+            Advice(
+                "base-not-here",
+                f"{case.base.source} is not on this machine yet: figures are those of the {case.base.family} family.",
+                "It is downloaded when the run starts.",
+            )
+        )
     if case.intent != "style" and settings.pictures.flip:
         found.append(Advice("flip", f"Mirrored pictures of a {case.intent} teach mirrored text and details.", "Turn flip off."))
     if LONG_SECONDS < forecast.seconds <= HOPELESS_SECONDS:
-        found.append(Advice("long", f"This will take about {duration(forecast.seconds)} on {case.device.words}.", "Choose the quick dial, or run it overnight."))
+        found.append(
+            Advice(
+                "long",
+                f"This will take about {duration(forecast.seconds)} on {case.device.words}.",
+                "Choose the quick dial, or run it overnight.",
+            )
+        )
     return found
 
 
@@ -366,7 +468,9 @@ def _refusal(settings: TrainSettings, case: _Case, forecast: Forecast) -> Advice
 
 def _smaller(settings: TrainSettings, case: _Case) -> str:
     """The nearest plan that fits."""
-    fixed = make_forecast(settings, case.base, case.device, pictures=1, held_out=0).memory_bytes - activation_bytes(settings, case.base, case.device)
+    fixed = make_forecast(settings, case.base, case.device, pictures=1, held_out=0).memory_bytes - activation_bytes(
+        settings, case.base, case.device
+    )
     if fixed < 0.85 * case.device.memory_bytes and (settings.loop.batch > 1 or not settings.loop.gradient_checkpointing):
         return "Use batch 1 with gradient checkpointing."
     resolution = settings.pictures.resolution_px or case.base.native_size_px
@@ -393,7 +497,9 @@ def checked(settings: TrainSettings, values: Mapping[FieldPath, Any]) -> TrainSe
         if not first["loc"]:
             raise ConfigError(_plain(first["msg"]) + ".", fix="Change one of the two.") from problem
         name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{name} cannot be {first.get('input')!r}: {_plain(first['msg'])}.", fix="Choose a value within its range.") from problem
+        raise ConfigError(
+            f"{name} cannot be {first.get('input')!r}: {_plain(first['msg'])}.", fix="Choose a value within its range."
+        ) from problem
 
 
 def value_at(settings: TrainSettings, path: FieldPath) -> Any:

@@ -73,7 +73,12 @@ def _seconds(base: Base, latent_shape: tuple[int, ...], conditioning: Conditioni
     set_precision(trial, precision)
     noisy = torch.zeros(latent_shape, requires_grad=True)
     timesteps = torch.zeros(latent_shape[0], dtype=torch.long)
-    told = Conditioning(*(None if part is None else part[:1].expand(latent_shape[0], *part.shape[1:]) for part in (conditioning.hidden, conditioning.pooled)))  # type: ignore[arg-type]
+    told = Conditioning(
+        *(
+            None if part is None else part[:1].expand(latent_shape[0], *part.shape[1:])
+            for part in (conditioning.hidden, conditioning.pooled)
+        )
+    )  # type: ignore[arg-type]
     taken = []
     for _ in range(4):
         start = time.perf_counter()

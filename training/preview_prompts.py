@@ -19,7 +19,9 @@ NEW_SCENES = {
 LONGEST_WORDS = 24  # longer captions make poor prompts: 77 tokens are all that the text encoder reads
 
 
-def preview_prompts(captions: Sequence[str], *, trigger: str, noun: str, intent: Intent, count: int = 4, new_scenes: bool = True) -> tuple[str, ...]:
+def preview_prompts(
+    captions: Sequence[str], *, trigger: str, noun: str, intent: Intent, count: int = 4, new_scenes: bool = True
+) -> tuple[str, ...]:
     """`count` prompts: a typical caption, then the ones least like those chosen, and last a new scene. new_scenes: False for bases of few words."""
     own = count - (1 if new_scenes else 0)
     prompts = [with_trigger(caption, trigger, noun, intent) for caption in varied(captions, own, trigger=trigger)]
@@ -30,7 +32,11 @@ def preview_prompts(captions: Sequence[str], *, trigger: str, noun: str, intent:
 
 def varied(captions: Sequence[str], count: int, *, trigger: str = "") -> list[str]:
     """The most typical caption, then, one by one, the caption whose words lie farthest from all chosen ones. Ties go to the first."""
-    pool = [text for text in dict.fromkeys(without_trigger(caption, trigger).strip() for caption in captions) if text and len(words(text)) <= LONGEST_WORDS]
+    pool = [
+        text
+        for text in dict.fromkeys(without_trigger(caption, trigger).strip() for caption in captions)
+        if text and len(words(text)) <= LONGEST_WORDS
+    ]
     if not pool:
         return []
     sets = [frozenset(words(text)) for text in pool]

@@ -28,8 +28,19 @@ def cache_prior(base: Base, settings: TrainSettings, *, folder: Path) -> Generat
     else:
         dataset = yield from _drawn(base, settings, folder)
     caption = f"a {settings.subject.noun}"
-    captioned = replace(dataset, items=tuple(replace(item, caption=item.caption or caption, edits=()) for item in dataset.items[: settings.loss.prior_pictures]))
-    plain = with_values(settings, {("subject", "trigger"): "", ("subject", "noun"): settings.subject.noun, ("pictures", "held_out"): 0.0, ("pictures", "masked_loss"): False})
+    captioned = replace(
+        dataset,
+        items=tuple(replace(item, caption=item.caption or caption, edits=()) for item in dataset.items[: settings.loss.prior_pictures]),
+    )
+    plain = with_values(
+        settings,
+        {
+            ("subject", "trigger"): "",
+            ("subject", "noun"): settings.subject.noun,
+            ("pictures", "held_out"): 0.0,
+            ("pictures", "masked_loss"): False,
+        },
+    )
     return (yield from cache_dataset(captioned, base, plain, folder=folder))
 
 
@@ -53,5 +64,7 @@ def _drawn(base: Base, settings: TrainSettings, folder: Path) -> Generator[Phase
     yield Phase("class pictures", count, count)
     dataset = load_dataset(place)
     if not dataset.items:
-        raise DatasetError(f"The base drew no usable class picture of a {noun}.", fix="Give a folder of class pictures, or set the prior weight to 0.")
+        raise DatasetError(
+            f"The base drew no usable class picture of a {noun}.", fix="Give a folder of class pictures, or set the prior weight to 0."
+        )
     return dataset

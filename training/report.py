@@ -61,7 +61,11 @@ def report_page(run: Run, verdict: Verdict, dataset: Dataset, origin: Origin) ->
     phrase = card.trigger_phrase or "no trigger"
     parts = [
         _head(run.job.name, phrase, settings, verdict),
-        _section("Before and after", _pairs(run, verdict, dataset), "The same words and the same seed: the base alone, what was taught, and a real picture that it never saw."),
+        _section(
+            "Before and after",
+            _pairs(run, verdict, dataset),
+            "The same words and the same seed: the base alone, what was taught, and a real picture that it never saw.",
+        ),
         _section("What was taught", _taught(dataset, verdict, origin)),
         _section("How good it is", _scores(verdict)),
         _section("Is anything copied?", _copying(run, verdict, dataset)),
@@ -72,7 +76,7 @@ def report_page(run: Run, verdict: Verdict, dataset: Dataset, origin: Origin) ->
     title = escape(run.job.name)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{title} · Brandprint report</title><style>{STYLE}</style></head><body><main>{"".join(parts)}</main></body></html>'
+        f"<title>{title} · Brandprint report</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>"
     )
 
 
@@ -87,7 +91,7 @@ def _head(name: str, phrase: str, settings: TrainSettings, verdict: Verdict) -> 
 
 
 def _section(title: str, body: str, note: str = "") -> str:
-    return f'<section><h2>{title}</h2>{f"<p class=lead>{note}</p>" if note else ""}{body}</section>'
+    return f"<section><h2>{title}</h2>{f'<p class=lead>{note}</p>' if note else ''}{body}</section>"
 
 
 def _pairs(run: Run, verdict: Verdict, dataset: Dataset) -> str:
@@ -120,8 +124,16 @@ def plain_scores(verdict: Verdict) -> list[tuple[str, float, str]]:
     """(name, share 0..1, words) of the picked checkpoint's figures."""
     score = verdict.picked
     rows = [
-        ("Likeness", score.fidelity, f"{_percent(score.fidelity)} of the way from the base to a perfect redrawing of pictures that it never saw."),
-        ("Follows the words", score.obedience, f"Its pictures belong to their own caption, not to another, {_percent((1 + score.obedience) / 2)} of the time; chance is 50 %."),
+        (
+            "Likeness",
+            score.fidelity,
+            f"{_percent(score.fidelity)} of the way from the base to a perfect redrawing of pictures that it never saw.",
+        ),
+        (
+            "Follows the words",
+            score.obedience,
+            f"Its pictures belong to their own caption, not to another, {_percent((1 + score.obedience) / 2)} of the time; chance is 50 %.",
+        ),
     ]
     if score.variety is not None:
         rows.append(("Variety", score.variety, f"Other seeds give other pictures: {_percent(score.variety)} of the base's variety."))
@@ -130,7 +142,13 @@ def plain_scores(verdict: Verdict) -> list[tuple[str, float, str]]:
     if score.consistency is not None:
         rows.append(("Consistent", score.consistency, f"Its pictures are as alike as {_percent(score.consistency)} of what your own are."))
     if score.delta_e is not None:
-        rows.append(("Your colours", _colour_share(score), f"{score.delta_e:.1f} Delta E from your own colours on average; below 5 few people see it. {_swatches(verdict.palette)}"))
+        rows.append(
+            (
+                "Your colours",
+                _colour_share(score),
+                f"{score.delta_e:.1f} Delta E from your own colours on average; below 5 few people see it. {_swatches(verdict.palette)}",
+            )
+        )
     return [(name, min(1.0, max(0.0, share)), words) for name, share, words in rows]
 
 
@@ -148,29 +166,43 @@ def _bar(name: str, share: float, words: str) -> str:
 
 def _copying(run: Run, verdict: Verdict, dataset: Dataset) -> str:
     copies = sum(pair.is_copy for pair in verdict.nearest)
-    line = f"No picture comes closer to one of yours than {verdict.closest:.2f}; from {verdict.copy_limit:.2f} on it would count as a copy." if not copies else (
-        f"{copies} of the {len(verdict.nearest)} nearest pictures count as copies (similarity above {verdict.copy_limit:.2f}, or nearly the same at a glance)."
+    line = (
+        f"No picture comes closer to one of yours than {verdict.closest:.2f}; from {verdict.copy_limit:.2f} on it would count as a copy."
+        if not copies
+        else (
+            f"{copies} of the {len(verdict.nearest)} nearest pictures count as copies (similarity above {verdict.copy_limit:.2f}, or nearly the same at a glance)."
+        )
     )
     rows = []
     for pair in verdict.nearest[:SHOWN_NEAR]:
-        figures = _figure(_file(run, pair.picture), "Drawn", alt="drawn") + _figure(_training_picture(dataset, pair.training), "Yours", alt=pair.training)
+        figures = _figure(_file(run, pair.picture), "Drawn", alt="drawn") + _figure(
+            _training_picture(dataset, pair.training), "Yours", alt=pair.training
+        )
         mark = ' <span class="danger">copy</span>' if pair.is_copy else ""
         rows.append(f'<div class="duo">{figures}<p class="prompt">similarity {pair.similarity:.2f}{mark}</p></div>')
     return f'<p>{line}</p><div class="duos">{"".join(rows)}</div>'
 
 
 def _findings(verdict: Verdict) -> str:
-    items = "".join(f'<li class="{finding.severity}"><b>{escape(finding.message)}</b> {escape(finding.fix)}</li>' for finding in verdict.findings)
+    items = "".join(
+        f'<li class="{finding.severity}"><b>{escape(finding.message)}</b> {escape(finding.fix)}</li>' for finding in verdict.findings
+    )
     return f'<ul class="findings">{items}</ul>'
 
 
 def _use(phrase: str, verdict: Verdict) -> str:
     strength, said = f"{verdict.pick.strength:g}", escape(phrase)
     apps = (
-        ("ComfyUI", f"Put the file into models/loras. Node “Load LoRA”, strength {strength} for model and clip. Say “{said}” in the prompt."),
+        (
+            "ComfyUI",
+            f"Put the file into models/loras. Node “Load LoRA”, strength {strength} for model and clip. Say “{said}” in the prompt.",
+        ),
         ("A1111 and Forge", f"Put the file into models/Lora. In the prompt: {said}, &lt;lora:NAME:{strength}&gt;"),
         ("InvokeAI", f"Model manager, add the file; choose it in the LoRA list, weight {strength}. Say “{said}”."),
-        ("diffusers", f'<code>pipe.load_lora_weights("FOLDER"); pipe.set_adapters("default_0", {strength})</code>, then “{said}” in the prompt.'),
+        (
+            "diffusers",
+            f'<code>pipe.load_lora_weights("FOLDER"); pipe.set_adapters("default_0", {strength})</code>, then “{said}” in the prompt.',
+        ),
     )
     cards = "".join(f"<div class=app><h3>{name}</h3><p>{words}</p></div>" for name, words in apps)
     return f'<div class="apps">{cards}</div>'
@@ -180,7 +212,10 @@ def _record(run: Run, card: Card, settings: TrainSettings, verdict: Verdict) -> 
     digest = hashlib.sha256(run.adapter_path.read_bytes()).hexdigest() if run.adapter_path.exists() else "not written yet"
     facts = [
         ("Base", card.base or Path(settings.base).name),
-        ("Checkpoint", f"{verdict.pick.step} of {settings.loop.steps} steps, {settings.loop.batch * settings.loop.accumulation} pictures each"),
+        (
+            "Checkpoint",
+            f"{verdict.pick.step} of {settings.loop.steps} steps, {settings.loop.batch * settings.loop.accumulation} pictures each",
+        ),
         ("Runner-up", f"{verdict.runner_up.step}" if verdict.runner_up else "none"),
         ("Adapter", f"{settings.adapter.kind}, rank {settings.adapter.rank}, {settings.adapter.targets}"),
         ("Measured with", ", ".join(verdict.encoders)),
@@ -199,7 +234,14 @@ def _card(run: Run, settings: TrainSettings, verdict: Verdict) -> Card:
     try:
         return Card.model_validate_json((run.path / "card.json").read_bytes())
     except (OSError, ValueError):
-        return Card(name=run.job.name, intent=subject.intent, trigger=subject.trigger, noun=subject.noun, recommended_strength=verdict.pick.strength, made_at=run.job.made_at)
+        return Card(
+            name=run.job.name,
+            intent=subject.intent,
+            trigger=subject.trigger,
+            noun=subject.noun,
+            recommended_strength=verdict.pick.strength,
+            made_at=run.job.made_at,
+        )
 
 
 def _origin_of(dataset: Dataset) -> Origin:

@@ -144,7 +144,9 @@ def open_run(folder: Path) -> Run:
     try:
         job = Job.model_validate_json((folder / "job.json").read_bytes())
     except (OSError, ValueError) as error:
-        raise RunError(f"{folder.name} is not a run folder: job.json is missing or damaged.", fix="Choose a folder that `brandprint runs` lists.") from error
+        raise RunError(
+            f"{folder.name} is not a run folder: job.json is missing or damaged.", fix="Choose a folder that `brandprint runs` lists."
+        ) from error
     return Run(folder, job)
 
 
@@ -182,5 +184,3 @@ def _process_exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-

@@ -50,7 +50,15 @@ class Trainer:
     """One training of one adapter. Call run() once."""
 
     def __init__(
-        self, base: Base, cached: CachedDataset, settings: TrainSettings, *, folder: Path, card: Card, precision: Precision = "fp32", prior: CachedDataset | None = None
+        self,
+        base: Base,
+        cached: CachedDataset,
+        settings: TrainSettings,
+        *,
+        folder: Path,
+        card: Card,
+        precision: Precision = "fp32",
+        prior: CachedDataset | None = None,
     ) -> None:
         self.base, self.cached, self.prior, self.settings, self.folder, self.card = base, cached, prior, settings, folder, card
         self.precision = precision
@@ -93,7 +101,11 @@ class Trainer:
                 if base_loss is not None and step in validations:
                     yield Validated(step, self._validate(step), base_loss)
                     if self._is_getting_worse():
-                        yield Advice("overfitting", f"Held-out pictures got worse three times in a row, last at step {step}: it has begun to copy.", "An earlier checkpoint is likely the best.")
+                        yield Advice(
+                            "overfitting",
+                            f"Held-out pictures got worse three times in a row, last at step {step}: it has begun to copy.",
+                            "An earlier checkpoint is likely the best.",
+                        )
                         if loop.early_stop:
                             break
                 if step in checkpoints or step == total:
@@ -128,18 +140,25 @@ class Trainer:
         set_rate(self.optimizer, rate_share(self.settings.optim, step, loop.steps))
         torch.manual_seed(mixed_seed(loop.seed, step, 7))  # adapter dropout
         self._teach(True)
-        numbers = [(step * loop.accumulation + part) * accelerator.num_processes + accelerator.process_index for part in range(loop.accumulation)]
+        numbers = [
+            (step * loop.accumulation + part) * accelerator.num_processes + accelerator.process_index for part in range(loop.accumulation)
+        ]
         pictures = sum(len(self.order.at(number)) for number in numbers)
         loss = sum(self._learn(self.cached, self.order, number, weight=1 / pictures) for number in numbers)
         if self.prior and self.prior_order:
             weight = self.settings.loss.prior_weight / pictures
             loss += sum(self._learn(self.prior, self.prior_order, number, weight=weight) for number in numbers)
         if not math.isfinite(loss):
-            raise TrainingDiverged(f"The loss became {loss} at step {step + 1}.", fix="The last checkpoint is whole. Lower the learning rate, or choose bf16 or fp32.")
+            raise TrainingDiverged(
+                f"The loss became {loss} at step {step + 1}.",
+                fix="The last checkpoint is whole. Lower the learning rate, or choose bf16 or fp32.",
+            )
         self._share_gradients()
         norm = accelerator.clip_grad_norm_(self.parameters, self.settings.optim.clip_norm or math.inf)
         if norm is not None and self.precision != "fp16" and not torch.isfinite(norm):
-            raise TrainingDiverged(f"The gradient became {norm} at step {step + 1}.", fix="The last checkpoint is whole. Lower the learning rate.")
+            raise TrainingDiverged(
+                f"The gradient became {norm} at step {step + 1}.", fix="The last checkpoint is whole. Lower the learning rate."
+            )
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.averages:
@@ -158,7 +177,9 @@ class Trainer:
         for start in range(0, len(pictures), size):
             part = slice(start, start + size)
             with self.quick.at(draw.noise[part].shape):
-                loss = self._losses(cached, _cut(batch, part), Draw(draw.timesteps[part], draw.noise[part], draw.dropped[part])).sum() * weight
+                loss = (
+                    self._losses(cached, _cut(batch, part), Draw(draw.timesteps[part], draw.noise[part], draw.dropped[part])).sum() * weight
+                )
                 self.accelerator.backward(loss)
             total += loss.item()
         return total
@@ -217,7 +238,12 @@ class Trainer:
         self._teach(False)
         budget = sample_budget(training_samples=loop.steps * loop.batch * loop.accumulation, validations=loop.validations)
         return held_out_loss(
-            self.base, self.cached, lambda captions: self._conditioning(self.cached, captions), seed=loop.seed, budget=budget, autocast=self.accelerator.autocast
+            self.base,
+            self.cached,
+            lambda captions: self._conditioning(self.cached, captions),
+            seed=loop.seed,
+            budget=budget,
+            autocast=self.accelerator.autocast,
         )
 
     def _is_getting_worse(self) -> bool:
@@ -283,11 +309,18 @@ class Trainer:
         if self.chunks < loop.batch:
             self.chunks *= 2
             size = -(-loop.batch // self.chunks)
-            return Advice("memory", f"Memory ran out: pictures now go through {size} at a time; a step still learns from {loop.batch * loop.accumulation}.")
+            return Advice(
+                "memory",
+                f"Memory ran out: pictures now go through {size} at a time; a step still learns from {loop.batch * loop.accumulation}.",
+            )
         if not self.base.unet.is_gradient_checkpointing:
             self._checkpoint_gradients()
-            return Advice("memory", "Memory ran out with one picture at a time: gradient checkpointing is on now, steps take a quarter longer.")
-        raise OutOfMemory(f"Memory does not suffice for one picture at a time ({error}).", fix="Lower the resolution, or choose a smaller base.") from error
+            return Advice(
+                "memory", "Memory ran out with one picture at a time: gradient checkpointing is on now, steps take a quarter longer."
+            )
+        raise OutOfMemory(
+            f"Memory does not suffice for one picture at a time ({error}).", fix="Lower the resolution, or choose a smaller base."
+        ) from error
 
     def _checkpoint_gradients(self) -> None:
         self.base.unet.enable_gradient_checkpointing()
@@ -300,7 +333,9 @@ class Trainer:
 
     def _order_of(self, pictures: Sequence[CachedPicture]) -> BatchOrder:
         loop = self.settings.loop
-        return BatchOrder(tuple(picture.bucket for picture in pictures), tuple(picture.repeats for picture in pictures), loop.batch, loop.seed)
+        return BatchOrder(
+            tuple(picture.bucket for picture in pictures), tuple(picture.repeats for picture in pictures), loop.batch, loop.seed
+        )
 
 
 class _Averaged:

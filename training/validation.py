@@ -47,7 +47,13 @@ def held_out_loss(
 
 
 def _losses(
-    base: Base, cached: CachedDataset, samples: Sequence[tuple[CachedPicture, int]], conditioning: Conditioner, *, seed: int, autocast: Autocast
+    base: Base,
+    cached: CachedDataset,
+    samples: Sequence[tuple[CachedPicture, int]],
+    conditioning: Conditioner,
+    *,
+    seed: int,
+    autocast: Autocast,
 ) -> Tensor:
     batch = cached.batch([picture for picture, _ in samples], mirrored=[False] * len(samples))
     latents = batch.latents.to(base.device)

@@ -73,7 +73,9 @@ def score_run(
     for step in finalists:
         judged[step, 1.0] = yield from _score(scene, step, checkpoints[step], strength=1.0, is_finalist=True)
     for strength in how.strengths:
-        judged[first.pick.step, strength] = yield from _score(scene, first.pick.step, checkpoints[first.pick.step], strength=strength, is_finalist=False)
+        judged[first.pick.step, strength] = yield from _score(
+            scene, first.pick.step, checkpoints[first.pick.step], strength=strength, is_finalist=False
+        )
     scores = decision.with_curve([score for score, _ in judged.values()], curve)
     verdict = _verdict(scene, scores, curve, {key: near for key, (_, near) in judged.items()}, checkpoints=checkpoints, began=began)
     write_atomically(run.path / FILE, verdict.model_dump_json(indent=1).encode())
@@ -120,6 +122,7 @@ class _Scene:
     reader: TextPictureEncoder | None  # where its texts tell this set's real pictures apart
     texts: closeness.Features | None
 
+
 def _set_up(
     run: Run, base: Base, dataset: Dataset, *, how: Thoroughness, encoders: tuple[PictureEncoder, ...], checkpoints: int
 ) -> Generator[Event, None, _Scene]:
@@ -135,11 +138,14 @@ def _set_up(
     probes = make_probes(held_out, training, settings.subject, how=how)
     side_px, background = base.native_size_px, settings.pictures.background
     gallery = Gallery(base, run.path / FOLDER, how)
-    gallery.total = (checkpoints + 1 + len(how.strengths)) * len(probes.core) + (how.finalists + 1) * len(probes.rest) + len(probes.unrelated)
+    gallery.total = (
+        (checkpoints + 1 + len(how.strengths)) * len(probes.core) + (how.finalists + 1) * len(probes.rest) + len(probes.unrelated)
+    )
     cache = run.path.parent / ".cache" / "features"
     yield Phase("reading", 0, 1)
     raw_held, raw_training = (
-        [encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders] for items in (held_out, training)
+        [encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders]
+        for items in (held_out, training)
     )
     core = yield from gallery.draw_base(probes.core)
     rest = yield from gallery.draw_base(probes.rest)
@@ -154,7 +160,12 @@ def _set_up(
     wanted = held_features[[probe.item for probe in probes.held_out]]
     best = float(closeness.paired(lens.see(redraw(base, held_pictures)), wanted).mean())
     scale = closeness.Scale(float(closeness.paired(base_core[: len(wanted)], wanted).mean()), best)
-    reader, texts = _reader(encoders, probes, held_pictures + [open_square(training[probe.item], side_px, background=background) for probe in probes.trained], settings)
+    reader, texts = _reader(
+        encoders,
+        probes,
+        held_pictures + [open_square(training[probe.item], side_px, background=background) for probe in probes.trained],
+        settings,
+    )
     return _Scene(
         reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
         training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
@@ -211,7 +222,9 @@ def _is_dead(checkpoints: dict[int, Path], base: Base) -> bool:
     return effect_size(base, load_adapter(checkpoints[max(checkpoints)])) < decision.LIMITS.dead_effect
 
 
-def _score(scene: _Scene, step: int, path: Path, *, strength: float, is_finalist: bool) -> Generator[Event, None, tuple[Score, list[Nearest]]]:
+def _score(
+    scene: _Scene, step: int, path: Path, *, strength: float, is_finalist: bool
+) -> Generator[Event, None, tuple[Score, list[Nearest]]]:
     """All figures of one checkpoint at one strength."""
     from pipelines.adapter import effect_size, load_adapter
 
@@ -228,7 +241,9 @@ def _score(scene: _Scene, step: int, path: Path, *, strength: float, is_finalist
     match = closeness.obedience_of(match)
     beside = copying.neighbours(features, pictures, scene.training_features, scene.training_hashes, limit=scene.limit)
     key = gallery.adapter_key(path, strength)
-    broken = np.mean([scene.look.is_broken(picture) or gallery.is_broken(probe, key) for probe, picture in zip(probes.core, pictures, strict=True)])
+    broken = np.mean(
+        [scene.look.is_broken(picture) or gallery.is_broken(probe, key) for probe, picture in zip(probes.core, pictures, strict=True)]
+    )
     score = Score(
         step=step,
         strength=strength,
@@ -254,7 +269,9 @@ def _memorised(scene: _Scene, trained: np.ndarray, trained_real: np.ndarray, hel
     if not scene.is_held_out_real:
         return 0.0
     count = len(held)
-    by_base = float(closeness.paired(scene.base_core[count:], trained_real).mean() - closeness.paired(scene.base_core[:count], held_real).mean())
+    by_base = float(
+        closeness.paired(scene.base_core[count:], trained_real).mean() - closeness.paired(scene.base_core[:count], held_real).mean()
+    )
     taught = float(closeness.paired(trained, trained_real).mean() - closeness.paired(held, held_real).mean())
     return (taught - by_base) / max(scene.scale.ceiling - scene.scale.base, closeness.SMALLEST_RANGE)
 
@@ -271,7 +288,9 @@ def _with_rest(scene: _Scene, score: Score, path: Path, *, called: np.ndarray) -
         update={
             "variety": closeness.relative(closeness.spread(features[parts[0]]), closeness.spread(scene.base_rest[parts[0]])),
             "leak": leak.leak_of(bare_noun=features[parts[1]], bare_noun_by_base=scene.base_rest[parts[1]], called=called, subject=subject),
-            "drift": leak.drift_of(unrelated=features[parts[2]], unrelated_by_base=scene.base_rest[parts[2]], other_seeds=scene.base_other_seeds),
+            "drift": leak.drift_of(
+                unrelated=features[parts[2]], unrelated_by_base=scene.base_rest[parts[2]], other_seeds=scene.base_other_seeds
+            ),
         }
     )
 
@@ -299,13 +318,25 @@ def _examples(scene: _Scene, path: Path, strength: float) -> tuple[Example, ...]
     """Before and after, for every held-out caption."""
     before, after = scene.gallery.base_key, scene.gallery.adapter_key(path, strength)
     return tuple(
-        Example(prompt=probe.prompt, seed=probe.seed, base=_in_run(scene, probe, before), taught=_in_run(scene, probe, after), real=scene.held_out[probe.item].key)
+        Example(
+            prompt=probe.prompt,
+            seed=probe.seed,
+            base=_in_run(scene, probe, before),
+            taught=_in_run(scene, probe, after),
+            real=scene.held_out[probe.item].key,
+        )
         for probe in scene.probes.held_out
     )
 
 
 def _verdict(
-    scene: _Scene, scores: list[Score], curve: health.Curve, nearest: dict[tuple[int, float], list[Nearest]], *, checkpoints: dict[int, Path], began: float
+    scene: _Scene,
+    scores: list[Score],
+    curve: health.Curve,
+    nearest: dict[tuple[int, float], list[Nearest]],
+    *,
+    checkpoints: dict[int, Path],
+    began: float,
 ) -> Verdict:
     """Decision, words and evidence together."""
     decided = decision.decide(scores, curve)
@@ -316,7 +347,9 @@ def _verdict(
         found.append(Finding(code="no-held-out", severity="note", message=message, fix="Add pictures; from 8 on some are held out."))
     if scene.is_base_changed:
         message = "The base is not the one that was trained on: its weights have changed since."
-        found.append(Finding(code="base-changed", severity="warn", message=message, fix="Train again on this base, or judge with the old one."))
+        found.append(
+            Finding(code="base-changed", severity="warn", message=message, fix="Train again on this base, or judge with the old one.")
+        )
     picked = next(score for score in scores if (score.step, score.strength) == (decided.pick.step, decided.pick.strength))
     return Verdict(
         pick=decided.pick,

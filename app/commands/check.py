@@ -16,7 +16,9 @@ COLOURS = {"serious": "red", "warning": "yellow", "hint": "dim"}
 
 def check(
     pictures: Annotated[Path, typer.Argument(help="Folder or zip of pictures.")],
-    intent: Annotated[str, typer.Option(metavar="style|character|product", help="What is to be taught. Empty: the folder's own hint, or product.")] = "",
+    intent: Annotated[
+        str, typer.Option(metavar="style|character|product", help="What is to be taught. Empty: the folder's own hint, or product.")
+    ] = "",
     trigger: Annotated[str, typer.Option(help="The trigger word.")] = "",
     noun: Annotated[str, typer.Option(help="The kind of thing it is.")] = "",
     base: Annotated[str, typer.Option(help="Base that the set is for.")] = "starter",
@@ -54,7 +56,12 @@ def look(pictures: Path, *, base_size_px: int, intent: str = "", trigger: str = 
     hints = dataset.hints
     wanted = as_choice(intent or hints.intent or "product", Intent, name="intent")
     return dataset, inspect_dataset(
-        dataset, intent=wanted, trigger=trigger or hints.trigger, noun=noun or hints.noun, base_size_px=base_size_px, cache=cache_of(pictures)
+        dataset,
+        intent=wanted,
+        trigger=trigger or hints.trigger,
+        noun=noun or hints.noun,
+        base_size_px=base_size_px,
+        cache=cache_of(pictures),
     )
 
 
@@ -66,7 +73,15 @@ def record_of(dataset, report) -> dict:
         "rejected": [{"name": one.name, "reason": one.reason, "fix": one.fix} for one in dataset.rejected],
         "ignored": [{"name": one.name, "reason": one.reason} for one in dataset.ignored],
         "problems": [
-            {"code": one.code, "severity": one.severity, "pictures": list(one.keys), "sentence": one.sentence, "cost": one.cost, "fixes": len(one.fixes), "points": one.points}
+            {
+                "code": one.code,
+                "severity": one.severity,
+                "pictures": list(one.keys),
+                "sentence": one.sentence,
+                "cost": one.cost,
+                "fixes": len(one.fixes),
+                "points": one.points,
+            }
             for one in report.problems
         ],
     }

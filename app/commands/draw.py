@@ -14,7 +14,12 @@ from pipelines.settings import DrawSettings
 
 @with_flags(DrawSettings)
 def preview(
-    adapters: Annotated[list[str], typer.Argument(help="Run folder or adapter file, with =STRENGTH behind it where it is not 1; several are mixed. none: the base alone.")],
+    adapters: Annotated[
+        list[str],
+        typer.Argument(
+            help="Run folder or adapter file, with =STRENGTH behind it where it is not 1; several are mixed. none: the base alone."
+        ),
+    ],
     base: Annotated[str, typer.Option(help="Base to draw with. Empty: the one that the adapter was made for.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("previews"),
     compare: Annotated[bool, typer.Option(help="Also draw the base on the same seeds, side by side.")] = True,
@@ -28,10 +33,16 @@ def preview(
     settings = build(DrawSettings, values or {})
     loaded, strengths, taught = load_with_adapters(adapters, base=base)
     if not settings.prompt:
-        settings = settings.model_copy(update={"prompt": next((adapter.card.trigger_phrase for adapter in taught.values()), "") or "a picture"})
+        settings = settings.model_copy(
+            update={"prompt": next((adapter.card.trigger_phrase for adapter in taught.values()), "") or "a picture"}
+        )
     cards = {name: adapter.card for name, adapter in taught.items()}
     files: list[Path] = []
-    pairs = generation.compare(loaded, settings, strengths=strengths) if compare and taught else ((None, drawn) for drawn in generation.generate(loaded, settings))
+    pairs = (
+        generation.compare(loaded, settings, strengths=strengths)
+        if compare and taught
+        else ((None, drawn) for drawn in generation.generate(loaded, settings))
+    )
     for plain, drawn in pairs:
         for kind, picture in (("base", plain), ("adapter" if taught else "base", drawn)):
             if picture is not None:
@@ -126,7 +137,14 @@ def board(
     folder = run.path / "board"
     with EventPrinter(as_json=as_json) as printer:
         for event in draw_board(
-            base, adapters, DrawSettings(), strengths=strength or [0.7, 1.0], prompts=prompts, seeds=seed or [0], folder=folder, title=run.job.name
+            base,
+            adapters,
+            DrawSettings(),
+            strengths=strength or [0.7, 1.0],
+            prompts=prompts,
+            seeds=seed or [0],
+            folder=folder,
+            title=run.job.name,
         ):
             printer(event)
     if not as_json:

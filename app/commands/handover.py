@@ -43,9 +43,19 @@ def export(
     )  # fmt: skip
     zipped = zip_bundle(bundle, bundle.folder.with_suffix(".zip")) if as_zip else None
     if as_json:
-        show_json({"files": [{"path": str(file.path), "kind": file.kind, "sha256": file.sha256} for file in bundle.files], "zip": zipped, "effect": bundle.effect_size, "warnings": [warning.message for warning in bundle.warnings]})
+        show_json(
+            {
+                "files": [{"path": str(file.path), "kind": file.kind, "sha256": file.sha256} for file in bundle.files],
+                "zip": zipped,
+                "effect": bundle.effect_size,
+                "warnings": [warning.message for warning in bundle.warnings],
+            }
+        )
         return
-    show_table(("file", "kind", "verified"), [(file.path.name, file.kind, "; ".join(str(check) for check in file.verified)) for file in bundle.files])
+    show_table(
+        ("file", "kind", "verified"),
+        [(file.path.name, file.kind, "; ".join(str(check) for check in file.verified)) for file in bundle.files],
+    )
     for warning in bundle.warnings:
         say(f"[yellow]{warning.message} {warning.fix}[/yellow]")
     say(f"{zipped or bundle.folder}")
@@ -66,7 +76,15 @@ def import_file(
     imported = import_lora(file, load_base(base), allow_partial=partial)
     save_adapter(imported.adapter, out)
     if as_json:
-        show_json({"adapter": out, "dialect": imported.dialect, "matched": imported.matched, "unmatched": list(imported.unmatched), "notes": list(imported.notes)})
+        show_json(
+            {
+                "adapter": out,
+                "dialect": imported.dialect,
+                "matched": imported.matched,
+                "unmatched": list(imported.unmatched),
+                "notes": list(imported.notes),
+            }
+        )
         return
     say(f"{file.name}: {imported.dialect}, {imported.matched} layers. {' '.join(imported.notes)}")
     for key in imported.unmatched:

@@ -18,7 +18,9 @@ def runs(
     from pipelines.events import Step
     from training.runs import last_of, list_runs
 
-    rows = [(run.path.name, run.job.kind, run.state(), getattr(last_of(run, Step), "step", 0), run.job.made_at) for run in list_runs(folder)]
+    rows = [
+        (run.path.name, run.job.kind, run.state(), getattr(last_of(run, Step), "step", 0), run.job.made_at) for run in list_runs(folder)
+    ]
     headings = ("name", "kind", "state", "steps", "made at")
     if as_json:
         show_json([dict(zip(headings, row, strict=True)) for row in rows])
@@ -57,7 +59,9 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; any but localhost demands --auth.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 7860,
     auth: Annotated[str, typer.Option(help="user:password-file.")] = "",
-    models_folder: Annotated[list[Path] | None, typer.Option(help="ComfyUI or A1111 LoRA folder that finished files may be copied into.")] = None,
+    models_folder: Annotated[
+        list[Path] | None, typer.Option(help="ComfyUI or A1111 LoRA folder that finished files may be copied into.")
+    ] = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:
     """Open the studio in the browser."""

@@ -42,7 +42,9 @@ def train(
         say(f"Adapter: {run.adapter_path}\nNext: brandprint preview {run.path} --prompt '…', then brandprint export {run.path}")
 
 
-def plan_run(pictures: Path, *, name: str, dial: str, runs: Path, values: dict[tuple[str, ...], Any], dry_run: bool = False, as_json: bool = False):
+def plan_run(
+    pictures: Path, *, name: str, dial: str, runs: Path, values: dict[tuple[str, ...], Any], dry_run: bool = False, as_json: bool = False
+):
     """The run that the plan makes of pictures and the user's own values; None after a dry run. Raises ConfigError for a hopeless plan."""
     from training.dataset import load_dataset
     from training.forecast import write_forecast
@@ -56,11 +58,19 @@ def plan_run(pictures: Path, *, name: str, dial: str, runs: Path, values: dict[t
         show_plan(plan, whole=dry_run)
     if dry_run:
         if as_json:
-            show_json({"settings": plan.settings.model_dump(mode="json"), "lines": [vars(line) for line in plan.lines], "seconds": plan.forecast.seconds})
+            show_json(
+                {
+                    "settings": plan.settings.model_dump(mode="json"),
+                    "lines": [vars(line) for line in plan.lines],
+                    "seconds": plan.forecast.seconds,
+                }
+            )
         return None
     plan.check()
     folder = free_folder(runs / (name or pictures.stem))
-    run = create_run(folder, Job(kind="train", name=folder.name, dataset=str(pictures.resolve()), settings=plan.settings.model_dump(mode="json")))
+    run = create_run(
+        folder, Job(kind="train", name=folder.name, dataset=str(pictures.resolve()), settings=plan.settings.model_dump(mode="json"))
+    )
     write_forecast(run.path, plan.forecast)
     return run
 
@@ -76,14 +86,19 @@ def make_plan_for(dataset, *, dial: str, values: dict[tuple[str, ...], Any]):
     told = {"intent": hints.intent or "product", "trigger": hints.trigger, "noun": hints.noun}
     asked = {name: values.pop(("subject", name), told[name]) for name in told}
     facts = read_base_facts(values.pop(("base",), "starter"))
-    return make_plan(**asked, pictures=dataset.items, base_facts=facts, device=find_device(), dial=as_choice(dial, Dial, name="dial"), overrides=values)
+    return make_plan(
+        **asked, pictures=dataset.items, base_facts=facts, device=find_device(), dial=as_choice(dial, Dial, name="dial"), overrides=values
+    )
 
 
 def show_plan(plan, *, whole: bool) -> None:
     """The plan in words; whole: every line with its reason."""
     say(f"{plan.words}\n{plan.forecast.words}")
     if whole:
-        show_table(("setting", "value", "why", ""), [(line.name, line.value, line.reason, line.mark if line.changed else "") for line in plan.lines])
+        show_table(
+            ("setting", "value", "why", ""),
+            [(line.name, line.value, line.reason, line.mark if line.changed else "") for line in plan.lines],
+        )
     for warning in (*plan.warnings, *filter(None, [plan.refusal])):
         say(f"[yellow]{warning.message} {warning.fix}[/yellow]")
 

@@ -86,7 +86,10 @@ def _percent(done: int, total: int) -> int:
 
 def _busy(workspace: Workspace) -> str:
     """The name of the training that the device is busy with; pictures are drawn after it. A verdict gives way, so it does not count."""
-    return next((ticket.run.job.name for ticket in jobs.claimed(workspace) if ticket.run.job.kind == "train" and not ticket.name.startswith("0-")), "")
+    return next(
+        (ticket.run.job.name for ticket in jobs.claimed(workspace) if ticket.run.job.kind == "train" and not ticket.name.startswith("0-")),
+        "",
+    )
 
 
 def _board(workspace: Workspace, chosen: Result, runs: list[Run]) -> dict[str, Any] | None:
@@ -94,7 +97,10 @@ def _board(workspace: Workspace, chosen: Result, runs: list[Run]) -> dict[str, A
     if run is None:
         return None
     progress = read_progress(run.records()[0], state_of(workspace, run), now=time.time())
-    cells = [{"step": shown.step, "strength": shown.strength, "prompt": shown.prompt, "path": str(run.path / shown.path)} for shown in progress.pictures]
+    cells = [
+        {"step": shown.step, "strength": shown.strength, "prompt": shown.prompt, "path": str(run.path / shown.path)}
+        for shown in progress.pictures
+    ]
     return {
         "run": run.path.name, "state": progress.state, "cells": cells, "strengths": [0.0, *run.job.settings["strengths"]], "steps": run.job.settings["steps"], "prompts": run.job.settings["prompts"],
         "done": progress.phase_done, "total": progress.phase_total, "error": progress.error, "sheets": [str(path) for name in ("board.png", "board.pdf") if (path := run.path / name).exists()],
@@ -119,7 +125,19 @@ def _draw(ask: Ask) -> Reply:
     return Reply(extra={"drawing": run.path.name})
 
 
-def draw_preview(workspace: Workspace, project: Project, result: Result, *, prompt: str, shape: str, step: int, strength: float, seed: int, pictures: int = 1, negative_prompt: str = "") -> Run:
+def draw_preview(
+    workspace: Workspace,
+    project: Project,
+    result: Result,
+    *,
+    prompt: str,
+    shape: str,
+    step: int,
+    strength: float,
+    seed: int,
+    pictures: int = 1,
+    negative_prompt: str = "",
+) -> Run:
     """Asks for pictures. Raises ConfigError for an empty prompt or a shape that does not exist."""
     if not prompt.strip():
         raise ConfigError("There is nothing to draw.", fix="Say what the picture shows, with the trigger in it.")
@@ -127,7 +145,9 @@ def draw_preview(workspace: Workspace, project: Project, result: Result, *, prom
         raise ConfigError(f"There is no shape {shape[:20]!r}.", fix="Choose one of the offered shapes.")
     width_px, height_px = _sizes(project)[shape]
     said = ", ".join(part for part in (prompt.strip(), ADDED.get(shape, "")) if part)
-    draw = DrawSettings(prompt=said, negative_prompt=negative_prompt, seed=seed, pictures=pictures, width_px=width_px, height_px=height_px, speed="fast")
+    draw = DrawSettings(
+        prompt=said, negative_prompt=negative_prompt, seed=seed, pictures=pictures, width_px=width_px, height_px=height_px, speed="fast"
+    )
     id = jobs.new_id("preview")
     weights = os.path.relpath(adapter_at(result.run, step), project.runs / id)
     settings = {
@@ -139,7 +159,9 @@ def draw_preview(workspace: Workspace, project: Project, result: Result, *, prom
 
 def _result(ask: Ask, project: Project) -> Result:
     found = results(project, project.all_runs())
-    chosen = next((result for result in found if result.run.path.name == ask.text("run")), None) or chosen_result(project, [result.run for result in found])
+    chosen = next((result for result in found if result.run.path.name == ask.text("run")), None) or chosen_result(
+        project, [result.run for result in found]
+    )
     if chosen is None:
         raise ConfigError("Nothing has been taught yet.", fix="Teach it first; a quick one is done in minutes.")
     return chosen
@@ -152,7 +174,11 @@ def _choose(ask: Ask) -> None:
     step = int(ask.number("step", result.step, least=0))
     if result.steps and step not in result.steps:
         raise ConfigError(f"There is no checkpoint {step}.", fix="Choose one from the list.")
-    project.changed(chosen_run=result.run.path.name, chosen_step=step, chosen_strength=round(ask.number("strength", result.strength, least=0, most=3), 2))
+    project.changed(
+        chosen_run=result.run.path.name,
+        chosen_step=step,
+        chosen_strength=round(ask.number("strength", result.strength, least=0, most=3), 2),
+    )
 
 
 def _star(ask: Ask) -> None:

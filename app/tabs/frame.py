@@ -31,7 +31,8 @@ def look(ask: Ask) -> dict[str, Any]:
         "project": {"id": current.id, "name": current.about.name} if current else None,
         "steps": _steps(ask.workspace, current) if current else {},
         "job": _job(ask.workspace),
-        "queue": [_queued(ticket, place=0) for ticket in jobs.claimed(ask.workspace)] + [_queued(ticket, place=place) for place, ticket in enumerate(jobs.waiting(ask.workspace), start=1)],
+        "queue": [_queued(ticket, place=0) for ticket in jobs.claimed(ask.workspace)]
+        + [_queued(ticket, place=place) for place, ticket in enumerate(jobs.waiting(ask.workspace), start=1)],
         "gone": bool(ask.text("project")) and current is None,
     }
 
@@ -41,7 +42,11 @@ def _steps(workspace: Workspace, project: Project) -> dict[str, dict[str, Any]]:
     report = read_report(project)
     runs = project.all_runs()
     result = chosen_result(project, runs)
-    says = words("rail.scored", n=pictures, score=report["score"]) if report and report["score"] is not None else counted("rail.pictures", pictures)
+    says = (
+        words("rail.scored", n=pictures, score=report["score"])
+        if report and report["score"] is not None
+        else counted("rail.pictures", pictures)
+    )
     exported = project.exports.is_dir() and any(project.exports.glob("*.zip"))
     return {
         "pictures": {"says": says if pictures else words("rail.empty"), "done": pictures >= 1},
@@ -58,7 +63,13 @@ def _teach_says(runs: list[Run]) -> str:
 
 def _queued(ticket: jobs.Ticket, *, place: int) -> dict[str, Any]:
     """One line of the queue. place: 0 = at work, 1 = next."""
-    return {"run": ticket.run.path.name, "of": ticket.run.path.parent.parent.name, "name": ticket.run.job.name, "kind": ticket.run.job.kind, "place": place}
+    return {
+        "run": ticket.run.path.name,
+        "of": ticket.run.path.parent.parent.name,
+        "name": ticket.run.job.name,
+        "kind": ticket.run.job.kind,
+        "place": place,
+    }
 
 
 def _job(workspace: Workspace) -> dict[str, Any] | None:
@@ -72,7 +83,7 @@ def _job(workspace: Workspace) -> dict[str, Any] | None:
     project = run.path.parent.parent.name
     return {
         "kind": "judge" if progress.is_closing else run.job.kind, "project": project, "name": run.job.name, "waiting": is_waiting,
-        "percent": round(progress.percent), "left": None if progress.seconds_left is None else round(progress.seconds_left),
+        "percent": int(progress.percent), "left": None if progress.seconds_left is None else round(progress.seconds_left),
         "step": {"train": "teach", "judge": "teach", "export": "handover"}.get(run.job.kind, "compare"),
     }  # fmt: skip
 

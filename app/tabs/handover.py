@@ -58,7 +58,9 @@ def _told(project: Project, result: Result) -> Card:
 def cover_of(run: Run, step: int) -> str:
     """A preview of the chosen checkpoint, else the newest one."""
     previews = run.path / "previews"
-    found = sorted((previews / f"{step:06d}").glob("*.*")) or sorted((path for path in previews.rglob("*.*") if path.is_file()), reverse=True)
+    found = sorted((previews / f"{step:06d}").glob("*.*")) or sorted(
+        (path for path in previews.rglob("*.*") if path.is_file()), reverse=True
+    )
     return str(found[0]) if found else ""
 
 
@@ -105,7 +107,9 @@ def make_files(workspace: Workspace, project: Project, *, apps: tuple[str, ...] 
         raise ConfigError("Nothing has been taught yet.", fix="Teach it first; a quick one is done in minutes.")
     unknown = [app for app in apps if app not in APPS]
     if unknown or not apps:
-        raise ConfigError(f"There is no app {unknown[0][:30]!r}." if unknown else "No app is chosen.", fix=f"Choose some of: {', '.join(APPS)}.")
+        raise ConfigError(
+            f"There is no app {unknown[0][:30]!r}." if unknown else "No app is chosen.", fix=f"Choose some of: {', '.join(APPS)}."
+        )
     newest = _newest_export(project, runs)
     if newest and state_of(workspace, newest) in BUSY:
         raise ConfigError("The files are being made already.", fix="Wait a moment.")

@@ -75,13 +75,20 @@ def _report(report: dict[str, Any] | None, known: dict[str, Item]) -> dict[str, 
         {"index": index, "code": problem["code"], "sentence": problem["sentence"], "cost": problem["cost"], "points": round(problem["points"], 1), "tone": TONES[problem["severity"]], "keys": [key for key in problem["keys"] if key in known], "fixes": len(problem["fixes"])}
         for index, problem in enumerate(report["problems"])
     ]  # fmt: skip
-    return {"score": report["score"], "summary": report["summary"], "top": [problems[index] for index in report["top"]], "problems": problems}
+    return {
+        "score": report["score"],
+        "summary": report["summary"],
+        "top": [problems[index] for index in report["top"]],
+        "problems": problems,
+    }
 
 
 def _add(ask: Ask) -> Reply:
     """Files that were uploaded just now: [{path, name}]."""
     files = ask.values.get("files")
-    if not isinstance(files, list) or not all(isinstance(entry, dict) and isinstance(entry.get("path"), str) and isinstance(entry.get("name"), str) for entry in files):
+    if not isinstance(files, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("path"), str) and isinstance(entry.get("name"), str) for entry in files
+    ):
         raise ConfigError("The page did not say which files it sent.", fix="Reload the page and drop them again.")
     project = ask.project
     intake = take_in(ask.workspace, project, [Upload(Path(entry["path"]), entry["name"]) for entry in files], limits=ask.workspace.limits)
@@ -92,7 +99,12 @@ def _add(ask: Ask) -> Reply:
 
 def _intake(intake: Intake) -> dict[str, Any]:
     pictures = [name for name in intake.added if not name.lower().endswith((".txt", ".caption", ".jsonl", ".csv"))]
-    return {"added": len(pictures), "texts": len(intake.added) - len(pictures), "doubles": list(intake.doubles), "refused": [{"name": entry.name, "reason": entry.reason, "fix": entry.fix} for entry in intake.refused]}
+    return {
+        "added": len(pictures),
+        "texts": len(intake.added) - len(pictures),
+        "doubles": list(intake.doubles),
+        "refused": [{"name": entry.name, "reason": entry.reason, "fix": entry.fix} for entry in intake.refused],
+    }
 
 
 def _caption(ask: Ask) -> Reply:
@@ -208,7 +220,9 @@ def _known(project: Project, keys: list[str]) -> list[Item]:
     known = read_shelf(project).by_key
     missing = [key for key in keys if key not in known]
     if missing or not keys:
-        raise ConfigError(f"{missing[0][:80]} is not among the pictures any more." if missing else "No picture is chosen.", fix="Reload the page.")
+        raise ConfigError(
+            f"{missing[0][:80]} is not among the pictures any more." if missing else "No picture is chosen.", fix="Reload the page."
+        )
     return [known[key] for key in keys]
 
 

@@ -64,13 +64,21 @@ def _import(ask: Ask) -> Reply:
     """A file that was uploaded just now."""
     upload = Upload(inside(Path(ask.text("path")), ask.workspace.uploads), ask.text("name"))
     if Path(upload.name).suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{upload.name[:60]} is not a .safetensors file.", fix="LoRA files of the kinds .pt, .ckpt and .bin can hold code and are refused; convert it first.")
+        raise ConfigError(
+            f"{upload.name[:60]} is not a .safetensors file.",
+            fix="LoRA files of the kinds .pt, .ckpt and .bin can hold code and are refused; convert it first.",
+        )
     name = Path(upload.name).stem[:80]
     project = ask.workspace.create(name)
     id = jobs.new_id("import")
     (project.runs / id).mkdir(parents=True)
     upload.path.replace(project.runs / id / "source.safetensors")
-    jobs.start(ask.workspace, project, Job(kind="export", name=name, settings={"what": "import", "base": "starter", "path": "source.safetensors", "name": name}), id=id)
+    jobs.start(
+        ask.workspace,
+        project,
+        Job(kind="export", name=name, settings={"what": "import", "base": "starter", "path": "source.safetensors", "name": name}),
+        id=id,
+    )
     return Reply(note=words("library.importing", name=name))
 
 
@@ -85,9 +93,17 @@ def _mix(ask: Ask) -> Reply:
     project = ask.workspace.create(name, intent=first[0].about.intent)
     id = jobs.new_id("mix")
     here = project.runs / id
-    parts = [{"path": os.path.relpath(result.adapter_path, here), "strength": ask.number(which, 1.0, least=0, most=2)} for which, (_, result) in (("first_strength", first), ("second_strength", second))]
+    parts = [
+        {"path": os.path.relpath(result.adapter_path, here), "strength": ask.number(which, 1.0, least=0, most=2)}
+        for which, (_, result) in (("first_strength", first), ("second_strength", second))
+    ]
     trigger = ", ".join(phrase for _, result in (first, second) if (phrase := result.card.trigger_phrase))
-    jobs.start(ask.workspace, project, Job(kind="export", name=name, settings={"what": "mix", "base": first[1].base, "parts": parts, "name": name, "trigger": trigger}), id=id)
+    jobs.start(
+        ask.workspace,
+        project,
+        Job(kind="export", name=name, settings={"what": "mix", "base": first[1].base, "parts": parts, "name": name, "trigger": trigger}),
+        id=id,
+    )
     return Reply(note=words("library.mixed", name=name))
 
 
@@ -104,7 +120,10 @@ def _delete(ask: Ask) -> Reply:
     project = ask.workspace.project(ask.text("of"))
     run = next((run for run in project.all_runs() if run.path.name == ask.text("run")), None)
     if run is None or run.is_alive():
-        raise ConfigError("That adapter is gone." if run is None else f"{run.job.name} is being worked on.", fix="Reload the page." if run is None else "Stop it first.")
+        raise ConfigError(
+            "That adapter is gone." if run is None else f"{run.job.name} is being worked on.",
+            fix="Reload the page." if run is None else "Stop it first.",
+        )
     (project.path / ".bin").mkdir(exist_ok=True)
     run.path.replace(project.path / ".bin" / run.path.name)
     return Reply(note=words("library.deleted", name=run.job.name), undo={"do": "restore", "of": project.id, "run": run.path.name})

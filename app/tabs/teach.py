@@ -77,11 +77,20 @@ def _told_lines(plan: Plan) -> list[dict[str, Any]]:
     by_name = {line.name: line for line in plan.lines}
     told = [by_name[name] for name in TOLD if name in by_name]
     told += [line for line in plan.lines if line.changed and line.name not in TOLD and f"plan.{line.name}" in EN]
-    return [{"name": line.name, "says": words(f"plan.{line.name}", **_said(line.value)), "reason": line.reason, "changed": line.changed} for line in told]
+    return [
+        {"name": line.name, "says": words(f"plan.{line.name}", **_said(line.value)), "reason": line.reason, "changed": line.changed}
+        for line in told
+    ]
 
 
 def _said(value: Any) -> dict[str, Any]:
-    said = {True: words("yes"), False: words("no")}.get(value, value) if isinstance(value, bool) else f"{value:.0%}" if isinstance(value, float) else value
+    said = (
+        {True: words("yes"), False: words("no")}.get(value, value)
+        if isinstance(value, bool)
+        else f"{value:.0%}"
+        if isinstance(value, float)
+        else value
+    )
     return {"value": said}
 
 
@@ -111,7 +120,9 @@ def _answer(ask: Ask) -> None:
         raise ConfigError(f"There is no question {name[:40]!r}.", fix="Reload the page.")
     # a folder of the server must not pass for a hub id
     if name == "base" and value not in ("starter", *(base.id for base in KNOWN)) and (not HUB_ID.fullmatch(value) or Path(value).exists()):
-        raise ConfigError(f"{value[:60]!r} is not the name of a base.", fix="Choose one from the list, or type a hub id such as owner/name.")
+        raise ConfigError(
+            f"{value[:60]!r} is not the name of a base.", fix="Choose one from the list, or type a hub id such as owner/name."
+        )
     ask.project.changed(**{name: " ".join(value.split())[:80] if name in ("trigger", "noun") else value})
 
 
@@ -175,4 +186,12 @@ def _first(ask: Ask) -> None:
     jobs.move_up(ask.workspace, _run(ask))
 
 
-ACTIONS: dict[str, Act] = {"answer": _answer, "set": _set, "unset": _unset, "start": _start, "stop": _stop, "resume": _resume, "first": _first}
+ACTIONS: dict[str, Act] = {
+    "answer": _answer,
+    "set": _set,
+    "unset": _unset,
+    "start": _start,
+    "stop": _stop,
+    "resume": _resume,
+    "first": _first,
+}

@@ -37,7 +37,11 @@ def test_a_look_brings_a_view_and_the_same_look_again_brings_none(workspace: Wor
 
 
 def test_our_errors_reach_the_page_in_words(workspace: Workspace):
-    assert answering("part", workspace, look, ACTIONS)({"do": "fail"}) == {"ok": False, "message": "Picture 14 is cut off.", "fix": "Export it again."}
+    assert answering("part", workspace, look, ACTIONS)({"do": "fail"}) == {
+        "ok": False,
+        "message": "Picture 14 is cut off.",
+        "fix": "Export it again.",
+    }
 
 
 def test_a_fault_of_ours_is_answered_too(workspace: Workspace):
@@ -46,7 +50,9 @@ def test_a_fault_of_ours_is_answered_too(workspace: Workspace):
     assert "ZeroDivisionError" in answer["message"]
 
 
-@pytest.mark.parametrize("request_", [None, 7, "x", [], {"do": "no-such"}, {"do": {"a": 1}}, {"do": "look", "word": ["a"]}, {"do": "look", "word": "x" * 6000}])
+@pytest.mark.parametrize(
+    "request_", [None, 7, "x", [], {"do": "no-such"}, {"do": {"a": 1}}, {"do": "look", "word": ["a"]}, {"do": "look", "word": "x" * 6000}]
+)
 def test_nonsense_is_answered_with_ok_or_a_message(workspace: Workspace, request_: object):
     answer = answering("part", workspace, look, ACTIONS)(request_)
     assert answer["ok"] or answer["message"]

@@ -40,7 +40,15 @@ def studio(base: Base, tmp_path_factory: pytest.TempPathFactory) -> tuple[Worksp
         for name, parameter in base.unet.named_parameters():
             if ".lora_B." in name:
                 torch.nn.init.normal_(parameter, std=0.3 * step)
-        card = Card(name="Tinbot", intent="character", trigger="tinbot", noun="robot", base="tiny", base_family="sd1", base_fingerprint=base.fingerprint)
+        card = Card(
+            name="Tinbot",
+            intent="character",
+            trigger="tinbot",
+            noun="robot",
+            base="tiny",
+            base_family="sd1",
+            base_fingerprint=base.fingerprint,
+        )
         adapters.save_adapter(adapters.read(base, settings, card), run.path / "checkpoints" / f"{step:06d}" / "adapter.safetensors")
         adapters.detach(base)
     return workspace, project
@@ -56,7 +64,9 @@ def kinds(run: Run) -> list[str]:
 
 def preview(project: Project, base: Base, id: str, strength: float) -> Run:
     weights = "../taught/checkpoints/000002/adapter.safetensors"
-    run = job(project, "preview", id, base=base.source, draw=DRAW, adapters=[{"path": weights, "strength": strength}], step=2, taught="taught")
+    run = job(
+        project, "preview", id, base=base.source, draw=DRAW, adapters=[{"path": weights, "strength": strength}], step=2, taught="taught"
+    )
     do(run, base)
     return run
 
@@ -110,14 +120,41 @@ def test_an_adapter_too_faint_for_half_precision_is_handed_over_in_full(base: Ba
     faint = adapters.load_adapter(project.runs / "taught/checkpoints/000002/adapter.safetensors")
     weak = {key: tensor * (1e-5 if ".lora_B." in key else 1.0) for key, tensor in faint.tensors.items()}
     adapters.save_adapter(type(faint)(weak, faint.settings, faint.card), project.runs / "faint.safetensors")
-    run = job(project, "export", "e2", what="bundle", base=base.source, adapter="../faint.safetensors", formats=["kohya"], apps=["comfyui"], name="faint", zip="../../exports/faint.zip", step=2, taught="taught", card={}, thumbnail="")
+    run = job(
+        project,
+        "export",
+        "e2",
+        what="bundle",
+        base=base.source,
+        adapter="../faint.safetensors",
+        formats=["kohya"],
+        apps=["comfyui"],
+        name="faint",
+        zip="../../exports/faint.zip",
+        step=2,
+        taught="taught",
+        card={},
+        thumbnail="",
+    )
     do(run, base)
     assert kinds(run)[-1] == "finished", run.records()[0][-1]
     assert "precision" in [record["code"] for record in run.records()[0] if record["kind"] == "advice"]
 
 
 def test_a_board_has_every_checkpoint_and_strength_beside_the_base(base: Base, studio: tuple[Workspace, Project]):
-    run = job(studio[1], "board", "b1", base=base.source, run="../taught", taught="taught", steps=[1, 2], strengths=[0.5, 1.0], prompts=["tinbot"], seeds=[0], draw=DRAW)
+    run = job(
+        studio[1],
+        "board",
+        "b1",
+        base=base.source,
+        run="../taught",
+        taught="taught",
+        steps=[1, 2],
+        strengths=[0.5, 1.0],
+        prompts=["tinbot"],
+        seeds=[0],
+        draw=DRAW,
+    )
     do(run, base)
     shown = {(record["step"], record["strength"]) for record in run.records()[0] if record["kind"] == "picture"}
     assert shown == {(0, 0.0), (1, 0.5), (1, 1.0), (2, 0.5), (2, 1.0)}
@@ -135,7 +172,16 @@ def test_two_adapters_become_one_that_can_be_compared(base: Base, studio: tuple[
 
 
 def test_what_cannot_be_done_is_recorded_with_what_to_do(base: Base, studio: tuple[Workspace, Project]):
-    run = job(studio[1], "preview", "gone", base=base.source, draw=DRAW, adapters=[{"path": "../gone/adapter.safetensors", "strength": 1}], step=1, taught="gone")
+    run = job(
+        studio[1],
+        "preview",
+        "gone",
+        base=base.source,
+        draw=DRAW,
+        adapters=[{"path": "../gone/adapter.safetensors", "strength": 1}],
+        step=1,
+        taught="gone",
+    )
     do(run, base)
     last = run.records()[0][-1]
     assert last["kind"] == "failed"

@@ -68,7 +68,9 @@ def test_a_wrong_value_names_the_setting(tmp_path: Path, pictures: Path, tiny_sd
 
 
 def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path: Path, pictures: Path, tiny_sd1: Path) -> None:
-    done = brandprint("train", str(pictures), "--base", str(tiny_sd1), "--trigger", "tinbot", "--rank", "4", "--dry-run", "--json", folder=tmp_path)
+    done = brandprint(
+        "train", str(pictures), "--base", str(tiny_sd1), "--trigger", "tinbot", "--rank", "4", "--dry-run", "--json", folder=tmp_path
+    )
     plan = json.loads(done.stdout)
     assert plan["settings"]["adapter"]["rank"] == 4
     assert next(line for line in plan["lines"] if line["path"] == ["adapter", "rank"])["changed"]
@@ -76,7 +78,26 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path: Path, pictures: Pa
 
 
 def test_train_preview_export_import_and_runs(tmp_path: Path, pictures: Path, tiny_sd1: Path) -> None:
-    flags = ("--base", str(tiny_sd1), "--trigger", "tinbot", "--noun", "robot", "--steps", "3", "--checkpoints", "1", "--rank", "2", "--learning-rate", "0.05", "--precision", "fp32", "--prior-weight", "0")
+    flags = (
+        "--base",
+        str(tiny_sd1),
+        "--trigger",
+        "tinbot",
+        "--noun",
+        "robot",
+        "--steps",
+        "3",
+        "--checkpoints",
+        "1",
+        "--rank",
+        "2",
+        "--learning-rate",
+        "0.05",
+        "--precision",
+        "fp32",
+        "--prior-weight",
+        "0",
+    )
     trained = brandprint("train", str(pictures), *flags, "--preview-prompts", "a tinbot robot", "--json", folder=tmp_path)
     assert trained.returncode == 0, trained.stderr
     kinds = [json.loads(line)["kind"] for line in trained.stdout.splitlines()]

@@ -40,7 +40,17 @@ def test_what_was_typed_becomes_the_setting(name: str, text: object, value: obje
     assert typed_value(name, text) == value
 
 
-@pytest.mark.parametrize(("name", "text"), [("loop.steps", "many"), ("loop.steps", "-5"), ("adapter.rank", "100000"), ("adapter.kind", "magic"), ("no.such", "1"), ("loss.prior_folder", "/etc")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("loop.steps", "many"),
+        ("loop.steps", "-5"),
+        ("adapter.rank", "100000"),
+        ("adapter.kind", "magic"),
+        ("no.such", "1"),
+        ("loss.prior_folder", "/etc"),
+    ],
+)
 def test_what_cannot_be_is_refused_in_words(name: str, text: str):
     with pytest.raises(ConfigError):
         typed_value(name, text)

@@ -68,7 +68,9 @@ def test_system_files_vanish_without_a_word(workspace: Workspace, project: Proje
 
 
 def test_our_own_files_cannot_be_uploaded(workspace: Workspace, project: Project):
-    take_in(workspace, project, [upload(workspace, "edits.json", content=b'{"edits": []}'), upload(workspace, "project.json", content=b"{}")])
+    take_in(
+        workspace, project, [upload(workspace, "edits.json", content=b'{"edits": []}'), upload(workspace, "project.json", content=b"{}")]
+    )
     assert not (project.pictures / "edits.json").exists()
     assert not (project.pictures / "project.json").exists()
 
@@ -84,7 +86,16 @@ def test_a_file_outside_the_upload_folder_is_never_touched(workspace: Workspace,
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("../../etc/passwd", "etc/passwd"), ("C:\\Users\\me\\a.png", "C_/Users/me/a.png"), ("/abs/a.png", "abs/a.png"), ("..", ""), ("a/../b.png", "a/b.png"), (".hidden.png", "hidden.png"), ("😀 ü.png", "😀 ü.png"), ("a\x00b.png", "a_b.png")],
+    [
+        ("../../etc/passwd", "etc/passwd"),
+        ("C:\\Users\\me\\a.png", "C_/Users/me/a.png"),
+        ("/abs/a.png", "abs/a.png"),
+        ("..", ""),
+        ("a/../b.png", "a/b.png"),
+        (".hidden.png", "hidden.png"),
+        ("😀 ü.png", "😀 ü.png"),
+        ("a\x00b.png", "a_b.png"),
+    ],
 )
 def test_names_from_other_machines_stay_inside(name: str, expected: str):
     assert safe_name(name) == expected

@@ -60,9 +60,13 @@ def test_an_undisturbed_verdict_is_made_once(workspace: Workspace, trained: Run,
     assert Due(workspace).next() is None
 
 
-def test_a_verdict_gives_way_to_a_drawing_and_stays_due(workspace: Workspace, project: Project, trained: Run, monkeypatch: pytest.MonkeyPatch):
+def test_a_verdict_gives_way_to_a_drawing_and_stays_due(
+    workspace: Workspace, project: Project, trained: Run, monkeypatch: pytest.MonkeyPatch
+):
     mark(trained)
-    monkeypatch.setattr("app.jobs.subprocess", SimpleNamespace(Popen=lambda *_, **__: None, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setattr(
+        "app.jobs.subprocess", SimpleNamespace(Popen=lambda *_, **__: None, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    )
     monkeypatch.setattr(judging.jobs, "spawn_child", lambda *_, **__: Child(trained, looks=1000, writes_verdict=True))
     jobs.start(workspace, project, Job(kind="preview", name="x"))
     judge_beside(workspace, trained, device="cpu", tick=lambda: None)

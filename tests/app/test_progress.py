@@ -30,7 +30,11 @@ def test_percent_never_falls_from_preparing_over_steps_to_the_verdict():
     records: list[dict] = [{"at": 0.0, "kind": "phase", "name": "pictures", "done": done, "total": 10} for done in range(11)]
     records += steps(100)
     records += [{"at": 2000.0, "kind": "finished", "path": "adapter.safetensors", "seconds": 1.0}]
-    records += [{"at": 2001.0 + done, "kind": "phase", "name": name, "done": done, "total": 4} for name in ("reading", "scoring") for done in range(5)]
+    records += [
+        {"at": 2001.0 + done, "kind": "phase", "name": name, "done": done, "total": 4}
+        for name in ("reading", "scoring")
+        for done in range(5)
+    ]
     seen = [look(records[:count], "running" if count < len(records) else "finished").percent for count in range(1, len(records) + 1)]
     without_the_end = [percent for percent, record in zip(seen, records, strict=True) if record["kind"] != "finished"]
     assert without_the_end == sorted(without_the_end)
@@ -40,7 +44,10 @@ def test_percent_never_falls_from_preparing_over_steps_to_the_verdict():
 def test_a_resumed_run_counts_its_pace_from_the_new_start():
     records = [*steps(10, pace=50.0), {"at": 5000.0, "kind": "stopped", "step": 10}]
     records += [{"at": 9000.0, "kind": "started", "total_steps": 100, "first_step": 10, "device": "cpu", "precision": "fp32"}]
-    records += [{"at": 9000.0 + number - 10, "kind": "step", "step": number, "loss": 0.1, "learning_rate": 1e-3, "sec_per_step": 1.0} for number in range(11, 21)]
+    records += [
+        {"at": 9000.0 + number - 10, "kind": "step", "step": number, "loss": 0.1, "learning_rate": 1e-3, "sec_per_step": 1.0}
+        for number in range(11, 21)
+    ]
     progress = look(records, now=9010.0)
     assert (progress.step, progress.seconds_left) == (20, 80.0)
 

@@ -32,7 +32,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    address = ui.serve(workspace.path, port=port, auth=f"ana:{folder / 'password'}", limits=Limits(file_bytes=100_000), samples=folder / "none", wait=False)
+    address = ui.serve(
+        workspace.path, port=port, auth=f"ana:{folder / 'password'}", limits=Limits(file_bytes=100_000), samples=folder / "none", wait=False
+    )
     yield address, workspace.path
     gr.close_all(verbose=False)
 
@@ -57,7 +59,11 @@ def file_url(address: str, path: Path) -> str:
 
 
 def multipart(content: bytes) -> tuple[bytes, str]:
-    body = b'--line\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + content + b"\r\n--line--\r\n"
+    body = (
+        b'--line\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+        + content
+        + b"\r\n--line--\r\n"
+    )
     return body, "multipart/form-data; boundary=line"
 
 
@@ -79,7 +85,13 @@ def test_a_wrong_password_opens_nothing(served: tuple[str, Path]):
 def test_only_project_files_are_served(served: tuple[str, Path], signed_in: urllib.request.OpenerDirector):
     address, workspace = served
     assert status(signed_in, file_url(address, workspace / "mug" / "pictures" / "a.png")) == 200
-    for path in (Path("/etc/passwd"), Path(ui.__file__), workspace.parent / "password", workspace / "mug" / ".." / ".." / "password", workspace / ".jobs" / "devices.json"):
+    for path in (
+        Path("/etc/passwd"),
+        Path(ui.__file__),
+        workspace.parent / "password",
+        workspace / "mug" / ".." / ".." / "password",
+        workspace / ".jobs" / "devices.json",
+    ):
         assert status(signed_in, file_url(address, path)) in (403, 404), path
 
 

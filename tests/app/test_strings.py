@@ -13,7 +13,30 @@ from app.strings import EN, counted, words
 APP = Path(ui.__file__).parent
 SCRIPTS = "".join(path.read_text("utf-8") for path in (APP / "assets").glob("*.js"))
 PYTHON = "".join(path.read_text("utf-8") for path in [*APP.glob("*.py"), *(APP / "tabs").glob("*.py")] if path.name != "strings.py")
-ENDINGS = tuple(f"{key}." for key in ("pictures.next", "teach.title", "intent", "dial", "step", "job", "state", "run", "run.preparing", "pictures.state", "bulk", "shape", "app", "file", "group", "plan", "action", "library.mix", "pictures.badge"))
+ENDINGS = tuple(
+    f"{key}."
+    for key in (
+        "pictures.next",
+        "teach.title",
+        "intent",
+        "dial",
+        "step",
+        "job",
+        "state",
+        "run",
+        "run.preparing",
+        "pictures.state",
+        "bulk",
+        "shape",
+        "app",
+        "file",
+        "group",
+        "plan",
+        "action",
+        "library.mix",
+        "pictures.badge",
+    )
+)
 
 
 def test_every_key_that_a_script_uses_is_there():
@@ -32,7 +55,13 @@ def test_every_key_that_python_uses_is_there():
 
 def test_no_words_are_left_over():
     everything = (SCRIPTS + PYTHON).replace("'", '"')
-    unused = [key for key in EN if f'"{key}"' not in everything and not key.startswith(ENDINGS) and not key.endswith((".one", ".many", ".says", ".first", ".second"))]
+    unused = [
+        key
+        for key in EN
+        if f'"{key}"' not in everything
+        and not key.startswith(ENDINGS)
+        and not key.endswith((".one", ".many", ".says", ".first", ".second"))
+    ]
     assert unused == []
 
 

@@ -32,7 +32,15 @@ def call(workspace: Workspace, project: Project, no_workers: list) -> Call:
 
 def header_only_adapter(path: Path, **card: object) -> None:
     """A file with our header and no weights: enough for the page, which reads nothing else."""
-    told = {"name": "Fjord bottle", "trigger": "fjordbottle", "noun": "bottle", "base": "starter", "base_family": "sd1", "intent": "product", **card}
+    told = {
+        "name": "Fjord bottle",
+        "trigger": "fjordbottle",
+        "noun": "bottle",
+        "base": "starter",
+        "base_family": "sd1",
+        "intent": "product",
+        **card,
+    }
     header = json.dumps({"__metadata__": {"brandprint": json.dumps({"settings": {}, "card": told})}}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(len(header).to_bytes(8, "little") + header)
@@ -41,7 +49,15 @@ def header_only_adapter(path: Path, **card: object) -> None:
 @pytest.fixture
 def taught(project: Project) -> Run:
     """A finished training of three checkpoints with previews and a verdict."""
-    run = create_run(project.runs / "taught", Job(kind="train", name="Fjord bottle", dataset="../../pictures", settings={"base": "starter", "loop": {"preview_prompts": ["fjordbottle bottle on snow"]}}))
+    run = create_run(
+        project.runs / "taught",
+        Job(
+            kind="train",
+            name="Fjord bottle",
+            dataset="../../pictures",
+            settings={"base": "starter", "loop": {"preview_prompts": ["fjordbottle bottle on snow"]}},
+        ),
+    )
     run.append(Started(30))
     for step in range(1, 31):
         run.append(Step(step, 1 / step, 1e-3, 0.1))
@@ -52,7 +68,9 @@ def taught(project: Project) -> Run:
             draw_picture(run.path / "previews" / f"{step:06d}" / "00.png", step)
             run.append(Picture(f"previews/{step:06d}/00.png", "fjordbottle bottle on snow", 0, step))
     run.append(Finished("adapter.safetensors", 3.0))
-    (run.path / "verdict.json").write_text(json.dumps({"pick": {"step": 20, "strength": 0.9, "utility": 1.0}, "sentence": "Checkpoint 20 at strength 0.9.", "findings": []}))
+    (run.path / "verdict.json").write_text(
+        json.dumps({"pick": {"step": 20, "strength": 0.9, "utility": 1.0}, "sentence": "Checkpoint 20 at strength 0.9.", "findings": []})
+    )
     return run
 
 
@@ -94,8 +112,19 @@ def test_a_key_that_is_not_there_is_answered_in_words(call: Call, action: str):
 def test_findings_become_badges_and_their_fix_an_undoable_action(call: Call, project: Project):
     from app.doctor import REPORT, report_signature
 
-    problem = {"code": "blurred", "severity": "serious", "keys": ["00.png"], "words": ["blurred"], "sentence": "00.png is blurred.", "cost": "Results become soft.", "points": 3.2, "fixes": [{"kind": "leave_out", "key": "00.png", "why": "blurred"}]}
-    (project.path / REPORT).write_text(json.dumps({"signature": report_signature(project), "score": 71, "summary": "", "problems": [problem], "top": [0]}))
+    problem = {
+        "code": "blurred",
+        "severity": "serious",
+        "keys": ["00.png"],
+        "words": ["blurred"],
+        "sentence": "00.png is blurred.",
+        "cost": "Results become soft.",
+        "points": 3.2,
+        "fixes": [{"kind": "leave_out", "key": "00.png", "why": "blurred"}],
+    }
+    (project.path / REPORT).write_text(
+        json.dumps({"signature": report_signature(project), "score": 71, "summary": "", "problems": [problem], "top": [0]})
+    )
     view = call("pictures")["view"]
     assert (view["report"]["score"], view["is_fresh"], view["items"][0]["badges"][0]["says"]) == (71, True, "blurred")
     after = call("pictures", "fix", index=0, code="blurred")["view"]
@@ -110,7 +139,10 @@ def test_answers_change_the_plan(call: Call):
     assert len({dial["seconds"] for dial in after["dials"]}) > 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("dial", "overnight"), ("intent", "logo"), ("base", "/etc/passwd"), ("base", "../x"), ("base", "~/model"), ("chosen_run", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dial", "overnight"), ("intent", "logo"), ("base", "/etc/passwd"), ("base", "../x"), ("base", "~/model"), ("chosen_run", "x")],
+)
 def test_answers_that_cannot_be_are_refused(call: Call, name: str, value: str):
     assert not call("teach", "answer", name=name, value=value)["ok"]
 
@@ -169,7 +201,16 @@ def test_drawing_asks_for_base_and_adapter_on_the_same_seed(call: Call, taught: 
     assert [frame["seed"] for frame in call("compare")["view"]["film"]] == [7, 8]
 
 
-@pytest.mark.parametrize("values", [{"prompt": " "}, {"prompt": "x", "shape": "round"}, {"prompt": "x", "pictures": 99}, {"prompt": "x", "seed": -1}, {"prompt": "x", "strength": 50}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"prompt": " "},
+        {"prompt": "x", "shape": "round"},
+        {"prompt": "x", "pictures": 99},
+        {"prompt": "x", "seed": -1},
+        {"prompt": "x", "strength": 50},
+    ],
+)
 def test_drawings_that_cannot_be_are_refused(call: Call, taught: Run, values: dict):
     assert not call("compare", "draw", **values)["ok"]
 
@@ -209,14 +250,27 @@ def test_files_are_copied_only_into_the_named_folder(taught: Run, project: Proje
     folder = tmp_path / "loras"
     folder.mkdir()
     named = open_workspace(workspace.path, models_folders=(folder,))
-    export = create_run(project.runs / "z-export", Job(kind="export", name="x", settings={"what": "bundle", "step": 20, "taught": "taught", "apps": ["comfyui"], "zip": "../../exports/x.zip"}))
+    export = create_run(
+        project.runs / "z-export",
+        Job(
+            kind="export",
+            name="x",
+            settings={"what": "bundle", "step": 20, "taught": "taught", "apps": ["comfyui"], "zip": "../../exports/x.zip"},
+        ),
+    )
     (export.path / "files").mkdir()
     (export.path / "files" / "fjord.safetensors").write_bytes(b"weights")
-    (export.path / "bundle.json").write_text(json.dumps({"files": [{"path": "files/fjord.safetensors", "kind": "kohya", "bytes": 7, "checks": [], "sha256": "0"}]}))
-    answer = answering("handover", named, PARTS["handover"].look, PARTS["handover"].ACTIONS)({"do": "copy", "project": project.id, "index": 0})
+    (export.path / "bundle.json").write_text(
+        json.dumps({"files": [{"path": "files/fjord.safetensors", "kind": "kohya", "bytes": 7, "checks": [], "sha256": "0"}]})
+    )
+    answer = answering("handover", named, PARTS["handover"].look, PARTS["handover"].ACTIONS)(
+        {"do": "copy", "project": project.id, "index": 0}
+    )
     assert answer["ok"], answer
     assert (folder / "fjord.safetensors").read_bytes() == b"weights"
-    assert not answering("handover", workspace, PARTS["handover"].look, PARTS["handover"].ACTIONS)({"do": "copy", "project": project.id, "index": 0})["ok"]
+    assert not answering("handover", workspace, PARTS["handover"].look, PARTS["handover"].ACTIONS)(
+        {"do": "copy", "project": project.id, "index": 0}
+    )["ok"]
 
 
 def test_the_library_shows_every_adapter_and_its_bin_gives_back(call: Call, taught: Run, project: Project):

@@ -36,7 +36,12 @@ def test_the_pages_process_never_imports_what_draws_or_trains(workspace: Workspa
     for device in ("auto",):
         (workspace.jobs / "workers" / f"{device}.beat").touch()  # no worker is to be started by the look
     (project.path / ".report.running").write_text("0 6")
-    run = subprocess.run([sys.executable, "-c", LOOK_AT_EVERYTHING % (HEAVY,), str(workspace.path), project.id], capture_output=True, text=True, cwd=Path(ui.__file__).parent.parent)
+    run = subprocess.run(
+        [sys.executable, "-c", LOOK_AT_EVERYTHING % (HEAVY,), str(workspace.path), project.id],
+        capture_output=True,
+        text=True,
+        cwd=Path(ui.__file__).parent.parent,
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "[]"
 
@@ -44,13 +49,20 @@ def test_the_pages_process_never_imports_what_draws_or_trains(workspace: Workspa
 def test_only_the_named_endpoints_are_public(workspace: Workspace):
     info = ui.build_page(workspace).get_api_info()
     named = set(info["named_endpoints"])
-    assert named == {f"/{name}" for name in ("create_project", "add_pictures", "start", "status", "preview", "pictures", "export", "bundle")}
+    assert named == {
+        f"/{name}" for name in ("create_project", "add_pictures", "start", "status", "preview", "pictures", "export", "bundle")
+    }
     assert info["unnamed_endpoints"] == {}
 
 
 def test_endpoints_have_types(workspace: Workspace):
     parameters = ui.build_page(workspace).get_api_info()["named_endpoints"]["/create_project"]["parameters"]
-    assert [(one["parameter_name"], one["python_type"]["type"]) for one in parameters] == [("name", "str"), ("intent", "str"), ("trigger", "str"), ("noun", "str")]
+    assert [(one["parameter_name"], one["python_type"]["type"]) for one in parameters] == [
+        ("name", "str"),
+        ("intent", "str"),
+        ("trigger", "str"),
+        ("noun", "str"),
+    ]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::"])
@@ -103,6 +115,8 @@ def test_every_button_has_a_hand_that_does_it():
         if name == "teach":
             script += (ui.ASSETS / "run.js").read_text("utf-8")
         asked = set(re.findall(r'data-(?:do|submit|on\w+)="([a-z_]+)"', script))
-        own = set(re.findall(r"^\s+(?:async )?(\w+)\(", script, re.MULTILINE)) | set(re.findall(r"[,{] (?:async )?(\w+)\((?:\w*)(?:, \w+)?\) \{", script))
+        own = set(re.findall(r"^\s+(?:async )?(\w+)\(", script, re.MULTILINE)) | set(
+            re.findall(r"[,{] (?:async )?(\w+)\((?:\w*)(?:, \w+)?\) \{", script)
+        )
         lightbox = {"look_at", "close_look"}  # shared by both steps that show run pictures, in run.js
         assert asked - own - set(part.ACTIONS) - lightbox == set(), name

@@ -25,11 +25,28 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 PATIENCE_SECONDS = float(os.environ.get("BRANDPRINT_E2E_PATIENCE", "240"))  # for jobs
 CLICK_SECONDS = PATIENCE_SECONDS / 8  # for the page itself
 RESULTS = ROOT / "test-results"
-SHORT = {"loop.steps": 6, "loop.batch": 2, "loop.accumulation": 1, "loop.checkpoints": 2, "loop.validations": 2, "pictures.resolution_px": 128, "loop.preview_prompts": ["fjordbottle bottle on a table"], "loop.precision": "fp32"}
+SHORT = {
+    "loop.steps": 6,
+    "loop.batch": 2,
+    "loop.accumulation": 1,
+    "loop.checkpoints": 2,
+    "loop.validations": 2,
+    "pictures.resolution_px": 128,
+    "loop.preview_prompts": ["fjordbottle bottle on a table"],
+    "loop.precision": "fp32",
+}
 LONG = {**SHORT, "loop.steps": 3000, "loop.checkpoints": 100, "loop.preview_prompts": []}
 SERVE = "import sys; from pathlib import Path; from app.ui import serve; serve(Path(sys.argv[1]), port=int(sys.argv[2]), samples=Path(sys.argv[3]), devices=('cpu',))"
 
@@ -80,7 +97,9 @@ class Studio:
 
     def runs(self, project: str) -> list[dict[str, Any]]:
         """job.json of every run, oldest first."""
-        return [json.loads(path.read_bytes()) | {"path": path.parent} for path in sorted((self.workspace / project / "runs").glob("*/job.json"))]
+        return [
+            json.loads(path.read_bytes()) | {"path": path.parent} for path in sorted((self.workspace / project / "runs").glob("*/job.json"))
+        ]
 
     def end_workers(self) -> None:
         """Ends what this server's workers started, by their ids."""
@@ -183,7 +202,10 @@ def watch(page: Page, studio: Studio, watched: Watched) -> Page:
 
     page.on("console", hear)
     page.on("pageerror", lambda error: watched.errors.append(str(error)))
-    page.on("request", lambda request: watched.foreign.append(request.url) if not request.url.startswith((studio.url, "data:", "blob:")) else None)
+    page.on(
+        "request",
+        lambda request: watched.foreign.append(request.url) if not request.url.startswith((studio.url, "data:", "blob:")) else None,
+    )
     return page
 
 

@@ -36,7 +36,9 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(params=[("light", 1360), ("dark", 1360), ("light", 390), ("dark", 390)], ids=lambda look: f"{look[0]}-{look[1]}")
 def looked_at(browser: Browser, studio: Studio, watched: Watched, request: pytest.FixtureRequest):
     theme, width = request.param
-    context = browser.new_context(viewport={"width": width, "height": 900 if width > 500 else 844}, color_scheme=theme, reduced_motion="reduce")
+    context = browser.new_context(
+        viewport={"width": width, "height": 900 if width > 500 else 844}, color_scheme=theme, reduced_motion="reduce"
+    )
     context.set_default_timeout(120_000)
     yield watch(context.new_page(), studio, watched), theme, width
     context.close()
@@ -60,7 +62,11 @@ def serious(page: Page, axe: str) -> list[str]:
     """Serious and critical findings of WCAG 2 A and AA, with the first place of each."""
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa']})")
-    return [f"{rule['id']}: {rule['nodes'][0]['html'][:160]} {rule['nodes'][0].get('failureSummary', '')[:200]}" for rule in found["violations"] if rule["impact"] in ("serious", "critical") and rule["id"] not in KNOWN]
+    return [
+        f"{rule['id']}: {rule['nodes'][0]['html'][:160]} {rule['nodes'][0].get('failureSummary', '')[:200]}"
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical") and rule["id"] not in KNOWN
+    ]
 
 
 def test_the_page_is_usable_soon(page: Page, studio: Studio):

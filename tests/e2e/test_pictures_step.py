@@ -25,7 +25,11 @@ def three_hundred(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     paths = []
     for number in range(300):
         left, top = int(chance.integers(0, 76)), int(chance.integers(0, 76))
-        picture = Image.blend(Image.new("RGB", (1024, 1024), tuple(int(value) for value in chance.integers(0, 256, 3))), grain.crop((left, top, left + 1024, top + 1024)), 0.35)
+        picture = Image.blend(
+            Image.new("RGB", (1024, 1024), tuple(int(value) for value in chance.integers(0, 256, 3))),
+            grain.crop((left, top, left + 1024, top + 1024)),
+            0.35,
+        )
         picture.save(folder / f"photo_{number:03d}.jpg", quality=82)
         paths.append(folder / f"photo_{number:03d}.jpg")
     return paths
@@ -39,7 +43,9 @@ def new_project(page: Page, studio: Studio, name: str) -> None:
     page.wait_for_selector("#bp-pictures .drop")
 
 
-def test_three_hundred_pictures_arrive_with_percent_and_are_all_there(page: Page, studio: Studio, watched: Watched, three_hundred: list[Path]):
+def test_three_hundred_pictures_arrive_with_percent_and_are_all_there(
+    page: Page, studio: Studio, watched: Watched, three_hundred: list[Path]
+):
     new_project(page, studio, "Three hundred")
     began = time.monotonic()
     page.set_input_files("#add-files", three_hundred)
@@ -61,7 +67,11 @@ def test_what_is_typed_is_saved_and_survives_a_reload_at_once(page: Page, studio
     page.reload()
     page.wait_for_selector(".card textarea")
     expect(page.locator(".card textarea").first).to_have_value("seen from above, in warm light")
-    wait_until(lambda: "seen from above, in warm light" in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"), "the caption is on the disk", seconds=20)
+    wait_until(
+        lambda: "seen from above, in warm light" in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"),
+        "the caption is on the disk",
+        seconds=20,
+    )
 
 
 def test_text_of_users_is_never_code(page: Page, studio: Studio, watched: Watched):
@@ -112,7 +122,11 @@ def test_a_picture_opens_large_and_keeps_its_focal_point(page: Page, studio: Stu
     large.wait_for()
     page.locator("#zoom .focus").wait_for()
     large.click(position={"x": 20, "y": 20})
-    wait_until(lambda: '"focus"' in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"), "the point is kept", seconds=20)
+    wait_until(
+        lambda: '"focus"' in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"),
+        "the point is kept",
+        seconds=20,
+    )
     page.keyboard.press("Escape")
     expect(page.locator("#zoom")).not_to_be_visible()
 

@@ -35,7 +35,12 @@ def test_from_the_first_visit_to_a_lora_that_loads_elsewhere(page: Page, studio:
 
     page.locator("#bp-teach svg.chart path.loss").wait_for(timeout=PATIENCE_SECONDS * 1000)
     first = page.locator("#bp-teach path.loss").get_attribute("d")
-    wait_until(lambda: page.locator("#bp-teach path.loss").get_attribute("d") != first or not page.get_by_role("button", name="Pause").is_visible(), "the curve moves")
+    wait_until(
+        lambda: (
+            page.locator("#bp-teach path.loss").get_attribute("d") != first or not page.get_by_role("button", name="Pause").is_visible()
+        ),
+        "the curve moves",
+    )
 
     page.reload()
     expect(page.get_by_role("heading", name="Teaching Fjord bottle")).to_be_visible()

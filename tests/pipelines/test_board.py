@@ -39,7 +39,9 @@ def checkpoints(base, tmp_path_factory):
         read = adapter.read(base, AdapterSettings(rank=2), Card(), name="new")
         adapter.detach(base, "new")
         noise = torch.Generator().manual_seed(step)
-        made[step] = adapter.Adapter({key: torch.randn(value.shape, generator=noise) for key, value in read.tensors.items()}, read.settings, read.card)
+        made[step] = adapter.Adapter(
+            {key: torch.randn(value.shape, generator=noise) for key, value in read.tensors.items()}, read.settings, read.card
+        )
     path = tmp_path_factory.mktemp("run") / "adapter.safetensors"
     adapter.save_adapter(made[10], path)
     return {20: made[20], 10: path}
@@ -107,7 +109,12 @@ def test_a_board_with_nothing_to_vary_is_refused(base, tmp_path):
 
 def some_board(steps=(10, 20), strengths=(0.5, 1.0), seeds=(3,)) -> Board:
     places = [(0, 0.0), *((step, strength) for step in steps for strength in strengths)]
-    cells = tuple(Cell(*place, prompt, seed, f"cells/{place[0]}_{place[1]}_{n}_{seed}.webp") for place in places for n, prompt in enumerate(PROMPTS) for seed in seeds)
+    cells = tuple(
+        Cell(*place, prompt, seed, f"cells/{place[0]}_{place[1]}_{n}_{seed}.webp")
+        for place in places
+        for n, prompt in enumerate(PROMPTS)
+        for seed in seeds
+    )
     return Board("Tin & bot", steps, strengths, PROMPTS, seeds, cells)
 
 

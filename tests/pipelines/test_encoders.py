@@ -41,7 +41,13 @@ def tiny_clip_folder(tmp_path_factory):
 
     tokenizer = tiny_tokenizer()
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = {**sizes, "vocab_size": len(tokenizer), "bos_token_id": len(tokenizer) - 2, "eos_token_id": len(tokenizer) - 1, "pad_token_id": len(tokenizer) - 1}
+    text = {
+        **sizes,
+        "vocab_size": len(tokenizer),
+        "bos_token_id": len(tokenizer) - 2,
+        "eos_token_id": len(tokenizer) - 1,
+        "pad_token_id": len(tokenizer) - 1,
+    }
     torch.manual_seed(0)
     model = CLIPModel(CLIPConfig(text_config=text, vision_config={**sizes, "image_size": 32, "patch_size": 8}, projection_dim=12))
     folder = tmp_path_factory.mktemp("starter")
@@ -105,7 +111,9 @@ def test_a_clip_from_elsewhere_is_read_in_the_same_way(tiny_clip_folder, tmp_pat
 def test_dino_gives_its_class_token(tmp_path, cat):
     from transformers import Dinov2Config, Dinov2Model
 
-    Dinov2Model(Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=224, patch_size=14)).save_pretrained(str(tmp_path))
+    Dinov2Model(Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=224, patch_size=14)).save_pretrained(
+        str(tmp_path)
+    )
     assert HubDino(str(tmp_path)).encode_pictures([cat]).shape == (1, 16)
 
 

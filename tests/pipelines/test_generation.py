@@ -46,7 +46,9 @@ def some_adapter(base, **options) -> adapter.Adapter:
     made = adapter.read(base, settings, Card(), name="new")
     adapter.detach(base, "new")
     noise = torch.Generator().manual_seed(1)
-    return adapter.Adapter({key: torch.randn(value.shape, generator=noise) * 0.3 for key, value in made.tensors.items()}, settings, made.card)
+    return adapter.Adapter(
+        {key: torch.randn(value.shape, generator=noise) * 0.3 for key, value in made.tensors.items()}, settings, made.card
+    )
 
 
 def pixels(picture) -> np.ndarray:
@@ -135,7 +137,9 @@ def test_nothing_of_the_base_changes_even_when_drawing_is_broken_off(taught):
     assert taught.unet.training and all(module.training for module in taught.unet.modules())
     taught.unet.eval()
     assert all(torch.equal(value, before[name]) for name, value in taught.unet.state_dict().items())
-    assert {name: type(value) for name, value in taught.unet.attn_processors.items()} == {name: type(value) for name, value in processors.items()}
+    assert {name: type(value) for name, value in taught.unet.attn_processors.items()} == {
+        name: type(value) for name, value in processors.items()
+    }
     assert not any("forward" in vars(module) for module in taught.unet.modules())
     assert adapter.strengths(taught) == {"one": 1.0}
 

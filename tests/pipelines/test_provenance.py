@@ -26,7 +26,13 @@ def drawn() -> Drawn:
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_what_was_saved_is_read_back(drawn, tmp_path, suffix):
-    path = save_picture(drawn, tmp_path / f"a{suffix}", base="/somewhere/deep/base.safetensors", cards={"mine": Card(name="Tin, bot")}, hashes={"mine": "0123456789ab"})
+    path = save_picture(
+        drawn,
+        tmp_path / f"a{suffix}",
+        base="/somewhere/deep/base.safetensors",
+        cards={"mine": Card(name="Tin, bot")},
+        hashes={"mine": "0123456789ab"},
+    )
     found = read_provenance(path)
     assert found.prompt == "tinbot, a robot \u2603 on a hill <lora:Tin bot:0.8>"
     assert found.negative_prompt == "grün, blurred"
@@ -66,7 +72,7 @@ def test_bad_files_and_bad_suffixes_are_named(drawn, tmp_path):
     assert not (tmp_path / "a.gif").exists()
 
 
-@pytest.mark.parametrize("prompt", ["", "two\nlines, Steps: 4", "a: b, c", "quotes \" and \\"])
+@pytest.mark.parametrize("prompt", ["", "two\nlines, Steps: 4", "a: b, c", 'quotes " and \\'])
 def test_any_prompt_survives_the_text(drawn, prompt):
     bare = Drawn(drawn.image, prompt, 1, {}, SETTINGS)
     assert parse_parameters(parameters_text(bare))[:2] == (prompt, "grün, blurred")

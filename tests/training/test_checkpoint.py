@@ -13,8 +13,21 @@ from pipelines.card import Card
 from pipelines.settings import AdapterSettings
 from training.checkpoint import STATE, TrainState, _flatten, _unflatten, checkpoint_folders, load_newest, save_checkpoint
 
-leaves = st.one_of(st.none(), st.booleans(), st.integers(-(2**40), 2**40), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5), st.builds(lambda n: torch.full((n,), float(n)), st.integers(0, 4)))
-trees = st.recursive(leaves, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(st.integers(0, 9), st.text(max_size=3)), inner, max_size=3)), max_leaves=12)
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**40), 2**40),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
+    st.builds(lambda n: torch.full((n,), float(n)), st.integers(0, 4)),
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(st.integers(0, 9), st.text(max_size=3)), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
 
 
 def same(one, other) -> bool:
@@ -45,7 +58,9 @@ def state(step: int) -> TrainState:
 
 
 def adapter() -> Adapter:
-    return Adapter({"unet.a.lora_A.weight": torch.ones(1, 2), "unet.a.lora_B.weight": torch.ones(2, 1)}, AdapterSettings(rank=1), Card(name="mug"))
+    return Adapter(
+        {"unet.a.lora_A.weight": torch.ones(1, 2), "unet.a.lora_B.weight": torch.ones(2, 1)}, AdapterSettings(rank=1), Card(name="mug")
+    )
 
 
 def test_only_the_newest_checkpoint_keeps_its_state(tmp_path: Path) -> None:

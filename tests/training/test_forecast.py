@@ -12,7 +12,16 @@ from training.config import TrainSettings
 from training.forecast import Speed, duration, forecast_error, make_forecast, memory_bytes, refine, size
 
 SETTINGS = with_values(TrainSettings(), {("loop", "steps"): 200, ("loop", "batch"): 4, ("loop", "preview_prompts"): ("a", "b")})
-TIMED = Speed(fixed_seconds=0.1, seconds_per_picture=0.2, resolution_px=512, forward_seconds=0.08, encode_seconds=0.5, load_seconds=4, peak_bytes=3 * 2**30, peak_batch=2)
+TIMED = Speed(
+    fixed_seconds=0.1,
+    seconds_per_picture=0.2,
+    resolution_px=512,
+    forward_seconds=0.08,
+    encode_seconds=0.5,
+    load_seconds=4,
+    peak_bytes=3 * 2**30,
+    peak_batch=2,
+)
 
 
 def changed(**loop) -> TrainSettings:
@@ -71,7 +80,10 @@ def test_the_family_figures_are_what_the_published_architectures_count():
 
     with torch.device("meta"):
         unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
-    assert count_denoiser({name: tuple(each.shape) for name, each in unet.named_parameters()}, sample_size=64, levels=4) == FAMILY_DENOISERS["sd1"]
+    assert (
+        count_denoiser({name: tuple(each.shape) for name, each in unet.named_parameters()}, sample_size=64, levels=4)
+        == FAMILY_DENOISERS["sd1"]
+    )
 
 
 def test_units_are_those_that_people_use():

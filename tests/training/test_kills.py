@@ -34,7 +34,9 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_run(folder: Path, pictures: Path, base: Path) -> Run:
     plain = TrainSettings(base=str(base), subject=SubjectSettings(trigger="tinbot", noun="robot"))
     loop = {"steps": 8, "batch": 2, "checkpoints": 8, "validations": 4, "precision": "fp32"}
-    settings = with_values(plain, {("loop", name): value for name, value in loop.items()} | {("optim", "learning_rate"): 1e-2, ("adapter", "dropout"): 0.1})
+    settings = with_values(
+        plain, {("loop", name): value for name, value in loop.items()} | {("optim", "learning_rate"): 1e-2, ("adapter", "dropout"): 0.1}
+    )
     return create_run(folder / "run", Job(kind="train", name="run", dataset=str(pictures), settings=settings.model_dump(mode="json")))
 
 

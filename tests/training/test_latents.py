@@ -18,7 +18,10 @@ from training.config import SubjectSettings, TrainSettings
 from training.dataset import load_dataset
 from training.latents import cache_dataset, split_held_out
 
-SETTINGS = with_values(TrainSettings(subject=SubjectSettings(trigger="tinbot", noun="robot")), {("pictures", "resolution_px"): 64, ("pictures", "held_out"): 0.0})
+SETTINGS = with_values(
+    TrainSettings(subject=SubjectSettings(trigger="tinbot", noun="robot")),
+    {("pictures", "resolution_px"): 64, ("pictures", "held_out"): 0.0},
+)
 
 
 def finish(work: Generator[Any, None, Any]) -> tuple[list[Any], Any]:

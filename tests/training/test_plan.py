@@ -157,7 +157,10 @@ def test_small_pictures_lower_the_size_but_not_below_what_the_base_bears():
 
 
 def test_preview_prompts_are_varied_and_carry_the_trigger():
-    shots = [Shot(text) for text in ("on snow, cool light", "on sand, warm light", "on snow, warm light", "in a kitchen at night", "held in a hand")]
+    shots = [
+        Shot(text)
+        for text in ("on snow, cool light", "on sand, warm light", "on snow, warm light", "in a kitchen at night", "held in a hand")
+    ]
     plan = make_plan(intent="product", trigger="fjordbottle", noun="bottle", pictures=shots * 8, base_facts=SD1, device=GPU)
     prompts = plan.settings.loop.preview_prompts
     assert len(prompts) == len(set(prompts)) == 4
@@ -199,6 +202,11 @@ def test_warnings_name_what_the_user_should_know():
     assert {"few-pictures", "empty-captions", "no-trigger"} <= codes
     assert [advice.code for advice in planned(60).warnings] == ["same-captions"]
     varied = make_plan(
-        intent="product", trigger="zop", noun="mug", pictures=[Shot(f"on shelf {number}") for number in range(60)], base_facts=SD1, device=GPU
+        intent="product",
+        trigger="zop",
+        noun="mug",
+        pictures=[Shot(f"on shelf {number}") for number in range(60)],
+        base_facts=SD1,
+        device=GPU,
     )
     assert varied.warnings == ()

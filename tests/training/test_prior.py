@@ -24,7 +24,10 @@ def finish(work):
 
 @pytest.fixture
 def settings() -> TrainSettings:
-    plain = TrainSettings(subject=SubjectSettings(trigger="tinbot", noun="robot"), loss=LossSettings.model_validate({"prior_weight": 1.0, "prior_pictures": 2}))
+    plain = TrainSettings(
+        subject=SubjectSettings(trigger="tinbot", noun="robot"),
+        loss=LossSettings.model_validate({"prior_weight": 1.0, "prior_pictures": 2}),
+    )
     return with_values(plain, {("pictures", "buckets"): False, ("pictures", "upscale"): True})
 
 

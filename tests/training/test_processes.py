@@ -37,7 +37,17 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, tiny_sd1: Path) -> 
     alone = new_run(tmp_path / "alone" / "run", pictures, tiny_sd1, accumulation=2)
     execute(alone)
     together = new_run(tmp_path / "together" / "run", pictures, tiny_sd1, accumulation=1)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "app.worker", str(together.path)]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        "-m",
+        "app.worker",
+        str(together.path),
+    ]
     done = subprocess.run(launch, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "ACCELERATE_USE_CPU": "true"})
     assert together.adapter_path.exists(), done.stderr[-3000:]
     assert [event.step for event in together.events() if isinstance(event, Step)] == [1, 2, 3]

@@ -57,7 +57,20 @@ def test_the_page_says_what_a_client_asks(project):
     run, _ = project
     judged(run)
     page = write_report(run).read_text(encoding="utf-8")
-    for words in ("zop mug", "strength <b>0.9</b>", "2 taught, 1 kept aside", "CC0-1.0", "Ada &amp; Co", "ComfyUI", "InvokeAI", "A1111", "diffusers", "0.70", "#255e7c", "Use a prior."):
+    for words in (
+        "zop mug",
+        "strength <b>0.9</b>",
+        "2 taught, 1 kept aside",
+        "CC0-1.0",
+        "Ada &amp; Co",
+        "ComfyUI",
+        "InvokeAI",
+        "A1111",
+        "diffusers",
+        "0.70",
+        "#255e7c",
+        "Use a prior.",
+    ):
         assert words in page, words
 
 

@@ -84,7 +84,9 @@ def test_no_base_weight_changes(tmp_path: Path, tiny_sd1: Path, pictures: Path, 
 def digest(base) -> str:
     summary = hashlib.sha256()
     for module in (base.unet, base.vae, *base.text_encoders):
-        for name, tensor in sorted((name.replace(".base_layer", ""), tensor) for name, tensor in module.state_dict().items() if ".lora_" not in name):
+        for name, tensor in sorted(
+            (name.replace(".base_layer", ""), tensor) for name, tensor in module.state_dict().items() if ".lora_" not in name
+        ):
             summary.update(name.encode() + tensor.numpy().tobytes())
     return summary.hexdigest()
 
@@ -163,7 +165,9 @@ def spoil(entry: Path) -> None:
         save_file({name: torch.full_like(tensor, float("nan")) for name, tensor in tensors.items()}, entry)
 
 
-def test_out_of_memory_halves_the_micro_batch_and_learns_the_same(tmp_path: Path, tiny_sd1: Path, pictures: Path, unbroken: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_micro_batch_and_learns_the_same(
+    tmp_path: Path, tiny_sd1: Path, pictures: Path, unbroken: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = load_base(str(tiny_sd1))
     whole_predict = type(base).predict
 
@@ -192,7 +196,9 @@ def test_hopeless_memory_is_said(tmp_path: Path, tiny_sd1: Path, pictures: Path,
         execute(new_run(tmp_path / "run", pictures, settings_for(tiny_sd1, loop__validations=0)))
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path: Path, tiny_sd1: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_previous_checkpoint_whole(
+    tmp_path: Path, tiny_sd1: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import errno
 
     from pipelines.errors import RunError

@@ -72,7 +72,9 @@ def main_colours(picture: Image.Image) -> tuple[Lab, NDArray[np.float64]]:
 
 def _commonness(candidates: Lab, per_picture: list[tuple[Lab, NDArray[np.float64]]]) -> NDArray[np.float64]:
     """For each candidate, the share of pictures that show a colour like it."""
-    return np.mean([[(delta_e(candidate[None], colours) < SAME_COLOUR).any() for candidate in candidates] for colours, _ in per_picture], axis=0)
+    return np.mean(
+        [[(delta_e(candidate[None], colours) < SAME_COLOUR).any() for candidate in candidates] for colours, _ in per_picture], axis=0
+    )
 
 
 def srgb_to_lab(rgb: NDArray[np.float64]) -> Lab:
@@ -109,7 +111,13 @@ def delta_e(left: Lab, right: Lab) -> NDArray[np.float64]:
     lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
     hue = np.where(grey, h1 + h2, (h1 + h2) / 2 + np.where(np.abs(h1 - h2) > 180, np.where(h1 + h2 < 360, 180, -180), 0))
     angle = np.radians(hue)
-    t = 1 - 0.17 * np.cos(angle - np.pi / 6) + 0.24 * np.cos(2 * angle) + 0.32 * np.cos(3 * angle + np.radians(6)) - 0.20 * np.cos(4 * angle - np.radians(63))
+    t = (
+        1
+        - 0.17 * np.cos(angle - np.pi / 6)
+        + 0.24 * np.cos(2 * angle)
+        + 0.32 * np.cos(3 * angle + np.radians(6))
+        - 0.20 * np.cos(4 * angle - np.radians(63))
+    )
     s_l = 1 + 0.015 * (lightness - 50) ** 2 / np.sqrt(20 + (lightness - 50) ** 2)
     s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
     turned = 2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))

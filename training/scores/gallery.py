@@ -76,7 +76,9 @@ class Gallery:
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [probe for probe in probes if not self.path_of(probe, key).exists()]
         self.done += len(probes) - len(missing)
-        settings = DrawSettings(steps=self.how.steps, guidance=self.how.guidance, width_px=self.size_px, height_px=self.size_px, speed="fast")
+        settings = DrawSettings(
+            steps=self.how.steps, guidance=self.how.guidance, width_px=self.size_px, height_px=self.size_px, speed="fast"
+        )
         wishes = [Wish(probe.prompt, "", probe.seed) for probe in missing]
         try:
             for probe, drawn in zip(missing, draw(self.base, settings, wishes, strengths=strengths), strict=True):

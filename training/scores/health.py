@@ -77,7 +77,11 @@ def curve_of(events: Sequence[Event]) -> Curve:
     ordered = [losses[step] for step in sorted(losses)]
     window = max(1, len(ordered) // 10)
     start = float(np.mean(ordered[: max(1, window // 2)])) if ordered else 0.0
-    training = tuple((step, float(np.mean(ordered[max(0, place - window) : place])) / start) for place, step in _ends(sorted(losses), window)) if start else ()
+    training = (
+        tuple((step, float(np.mean(ordered[max(0, place - window) : place])) / start) for place, step in _ends(sorted(losses), window))
+        if start
+        else ()
+    )
     return Curve(tuple(sorted(measured.items())), training)
 
 

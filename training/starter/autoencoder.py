@@ -32,7 +32,7 @@ HELD_OUT_EVERY = 25  # every 25th concept is never shown to the autoencoder
 class AutoencoderPlan:
     """Length and shape of the training. Shares are of `steps`."""
 
-    steps: int = 6000
+    steps: int = 4000
     batch: int = 16
     crop_px: int = 96
     late_crop_px: int = 160  # for the last fifth, at a third of the batch: fewer borders, as at 256 px

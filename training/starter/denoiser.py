@@ -40,19 +40,18 @@ SNR_CEILING = 5.0
 class DenoiserPlan:
     """`steps` is the end of the schedule: warm-up, constant, then a linear fall over the last `decay_share`."""
 
-    steps: int = 3000
+    steps: int = 12_000
     batch: int = 64
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     warmup_steps: int = 40
     decay_share: float = 0.25
     caption_dropout: float = 0.1
     ema_decay: float = 0.999
-    pair_share: float = 0.05
+    pair_share: float = 0.03
     pool: int = 24_000
     first_fill: int = 2_560
     fresh_per_step: int = 8
     save_minutes: float = 8.0
-    is_compiled: bool = False
 
 
 def build_denoiser() -> UNet2DConditionModel:
@@ -209,7 +208,7 @@ def average_weights(state: DenoiserState, decay: float) -> None:
     torch._foreach_lerp_([state.average[name] for name in weights], list(weights.values()), 1 - decay)
 
 
-def train_step(state: DenoiserState, scheduler: DDIMScheduler, latents: Tensor, states: Tensor, *, predict, seed: int) -> float:
+def train_step(state: DenoiserState, scheduler: DDIMScheduler, latents: Tensor, states: Tensor, *, seed: int) -> float:
     """One optimizer step. latents: [B, 16, 16, 16], states: [B, 77, 256]. Timesteps are stratified over the batch."""
     generator = torch.Generator().manual_seed(seed)
     count = len(latents)
@@ -221,7 +220,7 @@ def train_step(state: DenoiserState, scheduler: DDIMScheduler, latents: Tensor, 
     signal = scheduler.alphas_cumprod.to(latents.device)[timesteps]
     state.optimizer.zero_grad(set_to_none=True)
     with torch.autocast(latents.device.type, dtype=torch.bfloat16):
-        output = predict(noisy, timesteps, encoder_hidden_states=states).sample
+        output = state.model(noisy, timesteps, encoder_hidden_states=states).sample
     error = functional.mse_loss(output.float(), target, reduction="none").mean((1, 2, 3))
     loss = (error * loss_weights(signal / (1 - signal).clamp(min=1e-8))).mean()
     loss.backward()
@@ -263,7 +262,6 @@ def train(state_folder: Path, plan: DenoiserPlan = DenoiserPlan(), *, device: st
     pool = load_pool(folder / "pool.pt", source, plan, seed=seed)
     nothing = models.read([EMPTY_CAPTION])[0].float()
     state, scheduler = resume(folder / "last.pt", plan, device=device), build_scheduler()
-    predict = torch.compile(state.model, dynamic=False) if plan.is_compiled else state.model
     started = saved_at = time.monotonic()
     losses = []
     while state.step < plan.steps:
@@ -273,9 +271,7 @@ def train(state_folder: Path, plan: DenoiserPlan = DenoiserPlan(), *, device: st
         pool.add(*source.draw(rng, plan.fresh_per_step))
         latents, states = pool.take(rng, plan.batch)
         states[torch.from_numpy(rng.random(plan.batch) < plan.caption_dropout)] = nothing
-        losses.append(
-            train_step(state, scheduler, latents.to(device), states.to(device), predict=predict, seed=seed * 1_000_003 + state.step)
-        )
+        losses.append(train_step(state, scheduler, latents.to(device), states.to(device), seed=seed * 1_000_003 + state.step))
         average_weights(state, plan.ema_decay)
         if state.step % 20 == 0:
             spent = (time.monotonic() - started) / len(losses)

@@ -109,6 +109,8 @@ def write_package(state_folder: Path, folder: Path = STARTER_FOLDER) -> int:
     save_encoders(whole, fresh)
     settle_configs(fresh)
     total = check_sizes(fresh)
+    for weights in fresh.rglob("*.safetensors"):
+        weights.chmod(0o644)  # safetensors writes them readable by their owner only
     for part in PARTS:
         old = folder / part
         if old.is_dir():

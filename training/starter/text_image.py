@@ -35,7 +35,7 @@ SHORT_TOKENS = 24  # captions fit; three steps of four train on this many, the o
 
 @dataclass(frozen=True)
 class TextImagePlan:
-    steps: int = 1200
+    steps: int = 600
     batch: int = 96
     learning_rate: float = 2e-3
     warmup_steps: int = 30

@@ -40,7 +40,9 @@ def test_the_palette_is_what_most_pictures_show_and_backgrounds_fall_out():
 
 
 def test_a_set_without_common_colours_has_no_palette():
-    palette = colour.palette_of([picture(ground=ground, mark=mark) for ground, mark in (("white", "red"), ("black", "blue"), ("green", "yellow"))])
+    palette = colour.palette_of(
+        [picture(ground=ground, mark=mark) for ground, mark in (("white", "red"), ("black", "blue"), ("green", "yellow"))]
+    )
     assert palette.hex == () and palette.distance(picture()) == 0
 
 
@@ -91,7 +93,10 @@ def test_a_set_of_near_doubles_has_a_tighter_limit():
     apart = rows(40)
     doubles = np.concatenate([apart[:20], apart[:20] + 0.05 * rows(20)])
     hashes = CHANCE.random((40, 64)) < 0.5
-    assert copying.copy_limit(closeness.unit(doubles), closeness.unit(doubles), hashes).similarity > copying.copy_limit(apart, apart, hashes).similarity - 1e-6
+    assert (
+        copying.copy_limit(closeness.unit(doubles), closeness.unit(doubles), hashes).similarity
+        > copying.copy_limit(apart, apart, hashes).similarity - 1e-6
+    )
 
 
 def test_leak_is_one_where_the_noun_becomes_the_subject_and_nought_where_it_stays():
@@ -119,7 +124,9 @@ def test_noise_and_empty_sheets_are_broken_and_drawings_are_not():
 
 
 def test_the_curve_of_a_run_knows_its_best_step_and_its_rise():
-    events = [Step(step, 1.0 / step, 1e-4, 0.1) for step in range(1, 101)] + [Validated(step, loss, 2.0) for step, loss in ((25, 1.6), (50, 1.4), (75, 1.5), (100, 1.75))]
+    events = [Step(step, 1.0 / step, 1e-4, 0.1) for step in range(1, 101)] + [
+        Validated(step, loss, 2.0) for step, loss in ((25, 1.6), (50, 1.4), (75, 1.5), (100, 1.75))
+    ]
     curve = health.curve_of(events)
     assert curve.best == (50, 0.7)
     assert curve.rise == pytest.approx(0.25)

@@ -108,7 +108,7 @@ def test_one_step_learns_and_repeats_exactly(trained_parts, tmp_path):
     for _ in range(2):
         torch.manual_seed(0)
         state = resume(tmp_path / "none.pt", TINY)
-        run = [train_step(state, build_scheduler(), latents, states, predict=state.model, seed=1) for _ in range(8)]
+        run = [train_step(state, build_scheduler(), latents, states, seed=1) for _ in range(8)]
         losses.append(run)
     assert losses[0] == losses[1] and losses[0][-1] < losses[0][0]
 
