@@ -211,7 +211,7 @@ def hand_over(run: Run, base: Base) -> Iterator[Event]:
     if precision != told.get("precision", "fp16"):
         yield Advice(
             "precision",
-            "Half precision would have rounded this adapter away, since it has learnt so little: the files are in full precision, twice as large.",
+            "Half precision cannot hold this adapter's weights: the files are in full precision, twice as large.",
         )
     archive = zip_bundle(bundle, (run.path / told["zip"]).resolve())
     files = [

@@ -166,14 +166,17 @@ def _packed(module: nn.Module, stand_ins: frozenset[nn.Module]) -> Iterator[None
     """Float32 convolutions and linear layers through oneDNN, weights in its own layout.
 
     PyTorch would bring a convolution's weights into it at every call, and gives linear layers to MKL, which on AMD runs at half the speed (95 against
-    200 GFLOP/s on a Zen 5 core). The layouts of stand_ins are forgotten at the end, those of the base's own weights are kept.
+    200 GFLOP/s on a Zen 5 core). The layouts of stand_ins and of adapters are forgotten at the end, those of the base's own weights are kept: a fused
+    optimizer writes to an adapter's weights without raising their version, so a layout kept from an earlier picture could not be told to be stale.
     """
     layers = [layer for layer in module.modules() if _can_pack(layer)]
     if not torch.backends.mkldnn.is_available() or not _fits_beside(layers):
         layers = []
     passing: dict[nn.Module, Packed] = {}
+    adapted = [layer for layer in module.modules() if isinstance(layer, LoraLayer)]
+    taught = {part for layer in adapted for parts in (layer.lora_A, layer.lora_B) for part in parts.values()}
     for layer in layers:
-        kept = passing if layer in stand_ins else _packed_weights
+        kept = passing if layer in stand_ins or layer in taught else _packed_weights
         layer.forward = _packed_convolution(layer, kept) if isinstance(layer, nn.Conv2d) else _packed_linear(layer, kept)  # type: ignore[method-assign]
     try:
         yield

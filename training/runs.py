@@ -126,7 +126,10 @@ class Run:
             self._touch()
 
     def _touch(self) -> None:
-        (self.path / "heartbeat").write_text(str(os.getpid()))
+        """Replaced, not rewritten: a reader must never find it empty."""
+        fresh = self.path / f".heartbeat.{os.getpid()}"
+        fresh.write_text(str(os.getpid()))
+        fresh.replace(self.path / "heartbeat")
 
 
 def create_run(folder: Path, job: Job) -> Run:

@@ -115,27 +115,18 @@ def test_files_are_proven_and_zipped(base: Base, studio: tuple[Workspace, Projec
         assert {"tinbot/tinbot.safetensors", "tinbot/README.txt", "tinbot/card.json"} <= set(archive.namelist())
 
 
-def test_an_adapter_too_faint_for_half_precision_is_handed_over_in_full(base: Base, studio: tuple[Workspace, Project]):
+def test_an_adapter_that_half_precision_cannot_hold_is_handed_over_in_full(base: Base, studio: tuple[Workspace, Project]):
     project = studio[1]
-    faint = adapters.load_adapter(project.runs / "taught/checkpoints/000002/adapter.safetensors")
-    weak = {key: tensor * (1e-5 if ".lora_B." in key else 1.0) for key, tensor in faint.tensors.items()}
-    adapters.save_adapter(type(faint)(weak, faint.settings, faint.card), project.runs / "faint.safetensors")
+    wide = adapters.load_adapter(project.runs / "taught/checkpoints/000002/adapter.safetensors")
+    tensors = {key: tensor.clone() for key, tensor in wide.tensors.items()}
+    down = next(key for key in tensors if ".lora_A." in key)
+    tensors[down][0] *= 1e-5
+    tensors[down.replace("lora_A", "lora_B")][:, 0] = 1e5  # fp16 ends at 65504
+    adapters.save_adapter(type(wide)(tensors, wide.settings, wide.card), project.runs / "wide.safetensors")
     run = job(
-        project,
-        "export",
-        "e2",
-        what="bundle",
-        base=base.source,
-        adapter="../faint.safetensors",
-        formats=["kohya"],
-        apps=["comfyui"],
-        name="faint",
-        zip="../../exports/faint.zip",
-        step=2,
-        taught="taught",
-        card={},
-        thumbnail="",
-    )
+        project, "export", "e2", what="bundle", base=base.source, adapter="../wide.safetensors", formats=["kohya"], apps=["comfyui"], name="wide", zip="../../exports/wide.zip", step=2,
+        taught="taught", card={}, thumbnail="",
+    )  # fmt: skip
     do(run, base)
     assert kinds(run)[-1] == "finished", run.records()[0][-1]
     assert "precision" in [record["code"] for record in run.records()[0] if record["kind"] == "advice"]

@@ -234,3 +234,18 @@ def test_laid_out_weights_are_made_anew_when_a_weight_changes(sd1):
     assert apart(before, changed) > 0
     assert apart(before, next(generate(sd1, SMALL))) == 0
     assert layer in quicken._packed_weights
+
+
+def test_an_adapter_in_training_is_drawn_as_it_is_now(tiny_sd1):
+    """A 16-bit base cannot be folded, and a fused optimizer does not raise the version of the weights that it writes to."""
+    base = load_base(str(tiny_sd1), dtype=torch.bfloat16)
+    parameters = adapter.create(base, AdapterSettings(rank=4, targets="all"), seed=0)
+    optimizer = torch.optim.AdamW(parameters, lr=0.02, fused=True)
+    settings = DrawSettings(prompt="a mug", seed=1, steps=2, width_px=256, height_px=256)
+    for _ in range(2):
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        drawn = next(iter(generate(base, settings))).image
+    quicken._packed_weights.clear()
+    assert drawn.tobytes() == next(iter(generate(base, settings))).image.tobytes()

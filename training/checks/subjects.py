@@ -16,7 +16,7 @@ from training.looks import Look
 from training.measures import CELLS, MAP_PX
 
 FEWEST = 8  # pictures: below, nothing can be said about "the rest"
-SHARED = 0.5  # of the pictures hold a colour that belongs to the subject
+SHARED = 0.4  # of the pictures hold a colour that belongs to the subject
 SAME_GROUND = 9.0  # mean distance in CIE Lab between two rims
 NEARLY_ALL = 0.85
 SAME_VIEW = 0.8  # median likeness of pictures that show one view only
@@ -45,7 +45,7 @@ def _large_faces(look: Look) -> int:
 
 
 def _own_colours(scene: Scene) -> np.ndarray:
-    """[256] True for colours that stand in most pictures: the subject's."""
+    """[256] True for colours that stand in many pictures: the subject's."""
     present = np.zeros(CELLS)
     for look in scene.seen:
         counts = np.bincount(np.frombuffer(bytes.fromhex(look.colours), np.uint8), minlength=CELLS)
@@ -58,10 +58,10 @@ def _own_colours(scene: Scene) -> np.ndarray:
 def _things(colours: str, own: np.ndarray) -> int:
     """How many separate things of comparable size hold the subject's colours."""
     mask = own[np.frombuffer(bytes.fromhex(colours), np.uint8).reshape(MAP_PX, MAP_PX)].astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    return int(((areas >= 0.5 * areas.max()) & (areas >= 0.02 * mask.size)).sum()) if len(areas) else 0
+    return int(((areas >= 0.5 * areas.max()) & (areas >= 0.01 * mask.size)).sum()) if len(areas) else 0
 
 
 def unlike_rest(scene: Scene) -> list[Fault]:
