@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from training.config import TrainSettings
 
 
 def brandprint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, cwd=folder)
+    return subprocess.run([sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, cwd=folder, env={**os.environ, "COLUMNS": "240"})
 
 
 @pytest.fixture(scope="module")
