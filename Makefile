@@ -4,7 +4,7 @@ DIAL ?= balanced
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test e2e app check format clean
+.PHONY: demo test slow e2e app check format clean
 
 .venv/ready: pyproject.toml constraints/cpu.txt
 	$(PYTHON) -m venv .venv
@@ -16,7 +16,10 @@ demo: .venv/ready
 	$(BIN)/brandprint demo --dial $(DIAL)
 
 test: .venv/ready
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not download and not e2e"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not download and not e2e and not slow"
+
+slow: .venv/ready  # the README's commands as they are written, and training in two processes
+	$(BIN)/python -m pytest -m slow
 
 e2e: .venv/ready  # the page in a real browser: needs Chromium
 	$(BIN)/python -m pytest -m e2e
