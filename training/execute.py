@@ -57,13 +57,10 @@ def execute(run: Run, *, watch: Callable[[Event], None] = lambda event: None) ->
             _stop(run, work, watch)
             raise
         except Exception as error:
-            known = isinstance(error, BrandprintError)
             logger.error("%s", traceback.format_exc())
-            message, fix = (
-                (error.message, error.fix)
-                if known
-                else (f"{type(error).__name__}: {error}", "This is a fault of ours; log.txt holds the details.")
-            )  # type: ignore[attr-defined]
+            message, fix = f"{type(error).__name__}: {error}", "This is a fault of ours; log.txt holds the details."
+            if isinstance(error, BrandprintError):
+                message, fix = error.message, error.fix
             run.append(Failed(message, fix))
             raise
 
