@@ -28,15 +28,15 @@ def check(
 ) -> None:
     """Look at every picture and caption: a score, the problems, and what would raise it most."""
     from training.base_facts import read_base_facts
+    from training.dataset import load_dataset
     from training.edit_log import EditLog
 
-    log = EditLog(pictures)
     if undo:
-        say(f"{len(log.undo_all())} edits taken back.")
+        say(f"{len(EditLog(load_dataset(pictures).root).undo_all())} edits taken back.")
         return
     size_px = read_base_facts(base).native_size_px
     dataset, report = look(pictures, intent=intent, trigger=trigger, noun=noun, base_size_px=size_px)
-    changed = log.apply(report.fixes) if fix else ()
+    changed = EditLog(dataset.root).apply(report.fixes) if fix else ()
     if changed:
         dataset, report = look(pictures, intent=intent, trigger=trigger, noun=noun, base_size_px=size_px)
     if as_json:

@@ -18,7 +18,9 @@ from training.config import TrainSettings
 
 
 def brandprint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, cwd=folder, env={**os.environ, "COLUMNS": "240"})
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, cwd=folder, env={**os.environ, "COLUMNS": "240"}
+    )
 
 
 @pytest.fixture(scope="module")
