@@ -1,6 +1,6 @@
-"""One settings field -> one command-line flag, or one control on the page. Nothing else knows how a field looks.
+"""One settings field -> one command-line flag, and what a control on the page must know of it.
 
-In: leaves of a settings tree. Out: parameters for typer, controls for Gradio, and values by path. Does not check values (pydantic does, at the edge).
+In: leaves of a settings tree. Out: parameters for typer; type, choices and range for the page's drawer; values by path. Does not check values (pydantic does, at the edge).
 """
 
 from __future__ import annotations
@@ -101,25 +101,6 @@ def range_of(leaf: Leaf) -> tuple[float | None, float | None]:
     low = next((bound for rule in leaf.info.metadata for name in ("ge", "gt") if (bound := getattr(rule, name, None)) is not None), None)
     high = next((bound for rule in leaf.info.metadata for name in ("le", "lt") if (bound := getattr(rule, name, None)) is not None), None)
     return low, high
-
-
-def control(leaf: Leaf, value: Any, *, label: str) -> Any:
-    """The Gradio control of a leaf: a switch, a choice, a number or a line of text, with help and unit."""
-    import gradio as gr
-
-    low, high = range_of(leaf)
-    named = f"{label} ({leaf.unit})" if leaf.unit else label
-    told = {"label": named, "info": leaf.help, "interactive": True}
-    if choices_of(leaf):
-        return gr.Dropdown(choices=list(choices_of(leaf)), value=value, **told)
-    kind = type_of(leaf)
-    if kind is bool:
-        return gr.Checkbox(value=bool(value), **told)
-    if kind in (int, float):
-        return gr.Number(value=value, minimum=low, maximum=high, precision=0 if kind is int else None, **told)
-    if kind is tuple:
-        return gr.Textbox(value="\n".join(value or ()), lines=4, **told)
-    return gr.Textbox(value=value, **told)
 
 
 def _parameter(name: str, leaf: Leaf) -> inspect.Parameter:

@@ -88,13 +88,7 @@ def one_background(scene: Scene) -> list[SetFault]:
     rims = np.array([look.ground.rim for look in scene.seen], np.float32).reshape(len(scene.seen), -1, 3)
     apart = np.stack([np.linalg.norm(rims - rim, axis=2).mean(axis=1) for rim in rims])
     alike = apart < SAME_GROUND
-    centre = int(alike.sum(axis=1).argmax())
-    share = float(alike[centre].mean())
-    if share < NEARLY_ALL:
-        return []
-    keys = tuple(key for key, same in zip(scene.keys, alike[centre], strict=True) if same)
-    others = tuple(Weight(item.key, min(item.repeats * 3, 100)) for item, same in zip(scene.items, alike[centre], strict=True) if not same)
-    return [SetFault(share, f"{share:.0%} of the pictures have the same background.", keys, others)]
+    return _nearly_all(scene, alike, "have the same background")
 
 
 def one_view(scene: Scene) -> list[SetFault]:
@@ -103,10 +97,15 @@ def one_view(scene: Scene) -> list[SetFault]:
     if scene.intent == "style" or number < FEWEST:
         return []
     alike = scene.cosines >= SAME_VIEW
+    return _nearly_all(scene, alike, "show the same angle or pose")
+
+
+def _nearly_all(scene: Scene, alike: np.ndarray, words: str) -> list[SetFault]:
+    """A fault if nearly all pictures are like one of them; the fix counts the others more. alike: [N, N] booleans."""
     centre = int(alike.sum(axis=1).argmax())
     share = float(alike[centre].mean())
     if share < NEARLY_ALL:
         return []
     keys = tuple(key for key, same in zip(scene.keys, alike[centre], strict=True) if same)
     others = tuple(Weight(item.key, min(item.repeats * 3, 100)) for item, same in zip(scene.items, alike[centre], strict=True) if not same)
-    return [SetFault(share, f"{share:.0%} of the pictures show the same angle or pose.", keys, others)]
+    return [SetFault(share, f"{share:.0%} of the pictures {words}.", keys, others)]
