@@ -24,6 +24,7 @@ from pipelines.card import Card
 from pipelines.errors import OutOfMemory, TrainingDiverged
 from pipelines.events import Advice, Event, Finished, Picture, Saved, Started, Step, Validated
 from pipelines.families.base import Base, Conditioning
+from pipelines.generation import generate, is_out_of_memory
 from training.batches import BatchOrder
 from training.checkpoint import TrainState, load_newest, restore, save_checkpoint
 from training.config import TrainSettings
@@ -254,7 +255,6 @@ class Trainer:
         """One picture per preview prompt, always with the same seeds."""
         if not self.settings.loop.preview_prompts or not self.accelerator.is_main_process:
             return
-        from pipelines.generation import generate
         from pipelines.provenance import save_picture
         from pipelines.settings import DrawSettings
 
@@ -368,11 +368,6 @@ def mixed_seed(seed: int, *places: int) -> int:
         value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) % 2**64
         value ^= value >> 31
     return value % 2**63
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """True for a GPU's own error and for the CPU allocator's, which has no type of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _cut(batch: Batch, part: slice) -> Batch:
