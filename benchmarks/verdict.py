@@ -243,7 +243,7 @@ def part_leak(bench: Bench, sets: list[str], seeds: int) -> None:
             bench, train(bench, f"leak-{name}", folder, name, overrides={("subject", "trigger"): "", ("loss", "prior_weight"): 0.0})
         )
         clean = judge(
-            train(bench, f"clean-{name}", folder, name, overrides={("loss", "prior_weight"): 1.0, ("loss", "prior_pictures"): 20})
+            bench, train(bench, f"clean-{name}", folder, name, overrides={("loss", "prior_weight"): 1.0, ("loss", "prior_pictures"): 20})
         )
         _said(bench, f"leak-{name}", planted, wanted=("leak",), leak=planted.picked.leak)
         bench.result(
@@ -432,7 +432,15 @@ def main() -> None:
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(
-        asked.work.resolve(), asked.dial, asked.truths, asked.twemoji, asked.emojibase, asked.stretch, asked.steps, tuple(asked.plans)
+        asked.work.resolve(),
+        asked.dial,
+        asked.truths,
+        asked.twemoji,
+        asked.emojibase,
+        asked.stretch,
+        asked.steps,
+        tuple(asked.plans),
+        asked.base,
     )
     if asked.one_forecast:
         one_forecast(bench, asked.one_forecast, asked.folder, asked.set, only=asked.only)

@@ -18,7 +18,7 @@ from pipelines.families.base import Frame
 from training.dataset import Item
 from training.decode import open_alpha, open_image, read_header
 
-__all__ = ["Frame", "Size", "choose_buckets", "frame", "mask_for", "nearest_bucket", "open_image", "open_item", "read_header"]
+__all__ = ["Frame", "Size", "bucket_stride", "choose_buckets", "frame", "mask_for", "nearest_bucket", "open_image", "open_item", "read_header"]
 
 Size = tuple[int, int]  # (height, width) in px
 
@@ -52,6 +52,11 @@ def choose_buckets(resolution_px: int, *, stride_px: int = 64, shapes: Sequence[
         height = resolution_px / math.sqrt(wide / high)
         buckets[_rounded(height, stride_px), _rounded(height * wide / high, stride_px)] = None
     return tuple(buckets)
+
+
+def bucket_stride(resolution_px: int, stride_px: int) -> int:
+    """What sides of buckets are multiples of: 64 px as everywhere, less for small resolutions, never below the base's own stride."""
+    return max(stride_px, min(64, resolution_px // 8) // stride_px * stride_px)
 
 
 def _rounded(length: float, stride_px: int) -> int:

@@ -70,19 +70,18 @@
     if (!item) return html`<dialog id="zoom" class="large"></dialog>`;
     const name = item.key.split("/").pop(), keys = chosen(part).map((one) => one.key), at = keys.indexOf(item.key);
     return html`<dialog id="zoom" class="large" aria-label="${name}" data-onkeydown="zoom_key"><div class="zoom-layout">
-      <div class="zoom-shot"><div class="inner" data-do="focus_here">${large.url ? html`<img src="${file(large.url)}" alt="${item.caption || name}">` : html`<img src="${file(item.thumb)}" alt="">`}${large.url ? html`<span class="focus" style="left:${100 * large.x}%;top:${100 * large.y}%"></span>${square(item, large)}` : ""}</div></div>
+      <div class="zoom-shot"><div class="inner" data-onpointerdown="focus_here">${large.url ? html`<img src="${file(large.url)}" alt="${item.caption || name}">` : html`<img src="${file(item.thumb)}" alt="">`}${large.url ? html`<span class="focus" style="left:${100 * large.x}%;top:${100 * large.y}%"></span>${seen(item, large)}` : ""}</div></div>
       <div class="stack" style="align-content:start"><div class="row spread"><h2 style="overflow-wrap:anywhere">${name}</h2><button type="button" class="bare" data-do="close_zoom" aria-label="${t("close")}">${icon("close")}</button></div>
         <p class="small soft num">${item.width} × ${item.height} px</p>
         <div class="row">${item.badges.map((badge) => html`<span class="tag ${badge.tone}">${badge.says}</span>`)}${item.is_held_out ? html`<span class="tag">${t("pictures.badge.held_out")}</span>` : ""}</div>
         <label class="field">${t("pictures.caption")}<textarea rows="4" data-oninput="typed" data-onfocusout="leave" data-item="${item.key}">${part.ui.texts[item.key] ?? item.caption}</textarea></label>
-        <p class="small soft">${t("pictures.focus.says")}</p>
+        <p class="small soft">${t("pictures.focus.says")}${large.bucket ? " " + t(large.is_enlarged ? "pictures.seen.enlarged" : "pictures.seen", { w: large.bucket[1], h: large.bucket[0] }) : ""}</p>
         <div class="row">${item.is_out ? html`<button type="button" class="button" data-do="one_back" data-item="${item.key}">${t("pictures.take_back")}</button>` : html`<button type="button" class="button" data-do="one_out" data-item="${item.key}">${t("pictures.leave_out")}</button>`}<button type="button" class="button" data-do="one_rotate" data-item="${item.key}">${t("pictures.rotate")}</button></div>
         <div class="row spread" style="margin-top:12px"><button type="button" class="button slim" data-do="zoom" data-item="${keys[at - 1] || ""}"${flag("disabled", at <= 0)}>${t("previous")}</button><span class="small soft num">${at + 1} / ${keys.length}</span><button type="button" class="button slim" data-do="zoom" data-item="${keys[at + 1] || ""}"${flag("disabled", at >= keys.length - 1)}>${t("next")}</button></div>
       </div></div></dialog>`;
   }
-  function square(item, large) {   // what a square crop around the focal point keeps
-    const side = Math.min(item.width, item.height), w = side / item.width, h = side / item.height;
-    if (w > .98 && h > .98) return "";
+  function seen(item, large) {   // the part that fills the trainer's bucket, as near to the focal point as the edges allow
+    const [height, width] = large.bucket, scale = Math.max(height / item.height, width / item.width), w = width / scale / item.width, h = height / scale / item.height;
     const left = Math.min(Math.max(large.x - w / 2, 0), 1 - w), top = Math.min(Math.max(large.y - h / 2, 0), 1 - h);
     return html`<span class="crop" style="left:${100 * left}%;top:${100 * top}%;width:${100 * w}%;height:${100 * h}%"></span>`;
   }
@@ -197,11 +196,12 @@
       },
       close_zoom() { this.find("#zoom").close(); },
       focus_here(box, event) {
-        const bounds = box.getBoundingClientRect(), large = this.ui.large;
+        const bounds = box.getBoundingClientRect(), large = this.ui.large, share = (at, from, length) => Math.min(1, Math.max(0, (at - from) / length));
         if (!large?.url) return;
-        large.x = (event.clientX - bounds.left) / bounds.width; large.y = (event.clientY - bounds.top) / bounds.height;
-        this.draw();
-        this.ask("focus", { key: large.key, x: large.x, y: large.y });
+        const move = (now) => { large.x = share(now.clientX, bounds.left, bounds.width); large.y = share(now.clientY, bounds.top, bounds.height); this.draw(); };
+        event.preventDefault(); box.setPointerCapture(event.pointerId); move(event);
+        box.onpointermove = move;
+        box.onpointerup = box.onpointercancel = () => { box.onpointermove = box.onpointerup = box.onpointercancel = null; this.ask("focus", { key: large.key, x: large.x, y: large.y }); };
       },
       over(zone, event) { event.preventDefault(); zone.classList.add("over"); },
       unover(zone) { zone.classList.remove("over"); },

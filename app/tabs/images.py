@@ -16,6 +16,8 @@ from app.shelf import LARGE_PX, apply_edits, make_thumb, make_thumbs, read_actio
 from app.strings import counted, words
 from pipelines.errors import ConfigError
 from training import captions
+from training.base_facts import read_base_facts
+from training.crops import view
 from training.dataset import Item
 from training.edits import Caption, Crop, Dismiss, Edit, Focus, HoldOut, LeaveOut, Rotate, from_record
 
@@ -208,11 +210,14 @@ def _thumbs(ask: Ask) -> Reply:
 
 
 def _large(ask: Ask) -> Reply:
-    """One picture large enough to look at, and the point that crops keep."""
+    """One picture large enough to look at, the point that crops keep, and the size in which the trainer sees it."""
     item = _known(ask.project, [ask.text("key")])[0]
     path = make_thumb(ask.workspace, item, size_px=LARGE_PX)
+    base = read_base_facts(ask.project.about.base)
+    seen = view(item, resolution_px=base.native_size_px, base_stride_px=base.stride_px)
     x, y = item.focus
-    return Reply(extra={"large": {"key": item.key, "url": str(path), "x": x, "y": y}}, with_view=False)
+    large = {"key": item.key, "url": str(path), "x": x, "y": y, "bucket": seen.bucket_hw, "is_enlarged": seen.is_enlarged}
+    return Reply(extra={"large": large}, with_view=False)
 
 
 def _known(project: Project, keys: list[str]) -> list[Item]:

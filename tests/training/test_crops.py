@@ -8,7 +8,6 @@ from PIL import Image
 from training.crops import centred_box, crop_to_subject, focal_point, focus_on_subject, to_original, view
 from training.dataset import Item
 from training.edits import Crop, Focus, Rotate
-from training.images import choose_buckets
 from training.looks import measure
 
 
@@ -25,8 +24,8 @@ def scene(box) -> Image.Image:
 
 
 def test_the_view_is_what_the_bucket_takes():
-    buckets = choose_buckets(256, stride_px=32)
-    seen = view(item(2000, 500, [Focus("a", 1.0, 0.5)]), buckets, stride_px=32)
+    seen = view(item(2000, 500, [Focus("a", 1.0, 0.5)]), resolution_px=256, base_stride_px=16)
+    assert seen.bucket_hw == (192, 352)
     assert seen.box[2] == pytest.approx(1.0) and seen.box[0] == pytest.approx(0.5, abs=0.06) and not seen.is_enlarged
 
 

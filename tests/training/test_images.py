@@ -11,7 +11,7 @@ from PIL import Image
 from pipelines.errors import DatasetError
 from training.dataset import Item
 from training.edits import Crop, Flatten, Focus, Rotate
-from training.images import choose_buckets, cut_for, frame, mask_for, nearest_bucket, open_item
+from training.images import bucket_stride, choose_buckets, cut_for, frame, mask_for, nearest_bucket, open_item
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -26,6 +26,10 @@ def test_buckets_are_those_of_diffusers():
 
     for resolution_px, stride_px in ((512, 64), (1024, 64), (768, 8), (256, 32), (64, 64)):
         assert list(choose_buckets(resolution_px, stride_px=stride_px)) == generate_aspect_ratio_buckets(resolution_px, stride_px)
+
+
+def test_bucket_sides_are_multiples_of_64_px_and_finer_only_where_the_resolution_is_small() -> None:
+    assert [bucket_stride(*sizes) for sizes in ((512, 8), (1024, 8), (768, 8), (256, 16), (256, 8), (64, 16))] == [64, 64, 64, 32, 32, 16]
 
 
 sides = st.integers(16, 4000)
