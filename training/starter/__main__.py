@@ -6,6 +6,7 @@
     denoiser     the rest of the time: it goes on where it stopped          (hours on one core)
     package      half precision weights into pipelines/starter
     evaluate     the figures for the card and the contact sheet
+    lesson       a LoRA on the sample style: do unseen concepts follow it?
 
 State lies in `--state` (default `.starter`, ignored by git): stop a stage at any time and give the same command again. `--steps` lengthens or shortens a
 stage; the denoiser falls to its lowest learning rate over the last quarter of its steps, so raise `--steps` before that to go on later.
@@ -21,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-STAGES = ("data", "autoencoder", "text-image", "denoiser", "package", "evaluate")
+STAGES = ("data", "autoencoder", "text-image", "denoiser", "package", "evaluate", "lesson")
 
 
 def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -76,8 +77,14 @@ def run_evaluate(options: argparse.Namespace, device: str) -> None:
     print(evaluate(options.state, concepts_drawn=options.concepts))
 
 
+def run_lesson(options: argparse.Namespace, device: str) -> None:
+    from training.starter.lesson import measure_lesson
+
+    print(measure_lesson(options.state, sheet=options.state / "logs" / "lesson.png"))
+
+
 RUN: dict[str, Callable[[argparse.Namespace, str], None]] = dict(
-    zip(STAGES, (run_data, run_autoencoder, run_text_image, run_denoiser, run_package, run_evaluate), strict=True)
+    zip(STAGES, (run_data, run_autoencoder, run_text_image, run_denoiser, run_package, run_evaluate, run_lesson), strict=True)
 )
 
 

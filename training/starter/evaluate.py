@@ -22,8 +22,9 @@ from pipelines.encoders import picture_features
 from training.starter.autoencoder import held_out_pictures, measure_psnr
 from training.starter.compose import COLOURS
 from training.starter.data import STYLES, Concept, load_concepts
-from training.starter.judge import fit_style_judge, gallery_features, judge_background, judge_styles, retrieval_ranks
+from training.starter.judge import gallery_features, judge_background, retrieval_ranks
 from training.starter.package import STARTER_FOLDER
+from training.starter.style_judge import fit_style_judge, layer_statistics, style_gallery
 from training.starter.text_image import to_pixels
 from training.starter.wording import STYLE_WORDS, choose_concepts, name_of, with_article
 
@@ -47,6 +48,7 @@ class Figures:
     concept_top5: float
     concept_top5_by_style: dict[str, float]
     style: float
+    style_ceiling: float  # what the style judge makes of real drawings of unseen concepts, redrawn by the autoencoder
     background: float
     seconds_per_picture: float
     threads: int
@@ -145,6 +147,7 @@ def evaluate(state_folder: Path, *, folder: Path = STARTER_FOLDER, sheet: Path =
     pictures = draw(pipeline, [prompt_for(concepts[row], style) for row, style in asked])
     contact_sheet(sheet_rows(pictures, columns=18), sheet)
     gallery, features = gallery_features(state_folder), picture_features(pictures)
+    judge = fit_style_judge(style_gallery(state_folder, pipeline.vae))
     ranks = retrieval_ranks(features, gallery, [row for row, _ in asked])
     styles = np.array([style for _, style in asked])
     figures = Figures(
@@ -153,7 +156,8 @@ def evaluate(state_folder: Path, *, folder: Path = STARTER_FOLDER, sheet: Path =
         concept_top1=float((ranks < 1).mean()),
         concept_top5=float((ranks < 5).mean()),
         concept_top5_by_style={name: float((ranks[styles == index] < 5).mean()) for index, name in enumerate(STYLES)},
-        style=float((judge_styles(features, fit_style_judge(gallery)) == styles).mean()),
+        style=float((judge(layer_statistics(pictures)) == styles).mean()),
+        style_ceiling=judge.ceiling,
         background=measure_background(pipeline, concepts),
         seconds_per_picture=seconds,
         threads=torch.get_num_threads(),

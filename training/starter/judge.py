@@ -1,4 +1,4 @@
-"""Judge drawn pictures: which concept, which style, which background.
+"""Judge drawn pictures: which concept, which background. Styles have a judge of their own (style_judge.py).
 
 In: pictures and the rendered drawings. Out: shares in 0..1. Features are EfficientNet-Lite0's (pipelines.encoders), which never saw our drawings' names.
 It draws nothing and knows no prompts.
@@ -16,7 +16,6 @@ from pipelines.encoders import picture_features
 from training.starter.compose import COLOURS, paste_thing
 from training.starter.data import PICTURE_PX, STYLES
 
-ALL_STYLES = (*STYLES, "twemoji")
 GALLERY_SIDE = 0.78  # the middle of compose.SIZE_RANGE
 
 
@@ -38,27 +37,14 @@ def gallery_features(state_folder: Path) -> np.ndarray:
     return np.load(path)
 
 
-def retrieval_ranks(features: np.ndarray, gallery: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-    """Place of the right concept (0 is first) for each picture, int [N]. A concept is as near as its nearest of the starter's three styles.
+def retrieval_ranks(features: np.ndarray, gallery: np.ndarray, rows: Sequence[int], *, styles: int = len(STYLES)) -> np.ndarray:
+    """Place of the right concept (0 is first) for each picture, int [N]. A concept is as near as its nearest of the first `styles` styles.
 
     features: [N, D]; gallery: [concepts, 4, D]; rows: the right concepts.
     """
-    nearness = np.einsum("nd,csd->ncs", features, gallery[:, : len(STYLES)]).max(2)
+    nearness = np.einsum("nd,csd->ncs", features, gallery[:, :styles]).max(2)
     own = nearness[np.arange(len(rows)), list(rows)]
     return (nearness > own[:, None]).sum(1)
-
-
-def fit_style_judge(gallery: np.ndarray, *, ridge: float = 0.3) -> np.ndarray:
-    """Linear readings [D + 1, 4] of the four styles: ridge regression to one-hot targets."""
-    known = np.abs(gallery).sum(2) > 0
-    features = np.concatenate([gallery, np.ones((*gallery.shape[:2], 1), gallery.dtype)], 2)[known]
-    wanted = np.eye(len(ALL_STYLES))[np.nonzero(known)[1]]
-    return np.linalg.solve(features.T @ features + ridge * np.eye(features.shape[1]), features.T @ wanted)
-
-
-def judge_styles(features: np.ndarray, judge: np.ndarray) -> np.ndarray:
-    """Index into ALL_STYLES for each picture, int [N]."""
-    return (np.concatenate([features, np.ones((len(features), 1))], 1) @ judge).argmax(1)
 
 
 def judge_background(picture: Image.Image) -> str:
