@@ -17,6 +17,7 @@ FACTOR = re.compile(
     r"^(?P<stem>.+?)(?:\.lora_|_lora\.|\.lora\.|\.lora_linear_layer\.)(?P<part>down|up|mid|A|B)(?:\.(?!bias)[\w-]+)?(?:\.weight)?$"
 )
 NUMBER = re.compile(r"^(?P<stem>.+)\.(?P<part>alpha|scale)$")
+PRODUCT = re.compile(r"^(?P<stem>.+)\.(?P<part>hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2))$")
 PART_NAMES = {"A": "down", "B": "up"}
 BUNDLED = "bundle_emb."  # textual inversions that some tools pack into a LoRA file
 WIDTHS: dict[int, FamilyName] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # of the text that attn2 reads
@@ -25,8 +26,6 @@ VERSIONS: tuple[tuple[str, FamilyName], ...] = (
     ("stable-diffusion-xl", "sdxl"), ("stable-diffusion-v2", "sd2"), ("stable-diffusion-v1", "sd1"),
 )  # fmt: skip
 OTHER_KINDS = (
-    (re.compile(r"\.hada_"), "LoHa", "a product of two LoRAs, which has no exact LoRA form"),
-    (re.compile(r"\.lokr_"), "LoKr", "a Kronecker product, which has no exact LoRA form"),
     (re.compile(r"\.b?oft_"), "OFT", "it turns the base's weights instead of adding to them"),
     (re.compile(r"dora_scale|lora_magnitude_vector"), "DoRA", "it also rescales the base's weights, and tools disagree on how"),
     (re.compile(r"\.(diff|diff_b|set_weight)$"), "full differences (diff)", "they are whole weights, not small factors"),
@@ -36,13 +35,13 @@ OTHER_KINDS = (
     (re.compile(r"^unet:\d+:(up|down)"), "LoRA files of 2022", "they name layers by position only, which differs between programs"),
 )
 OTHER_ARCHITECTURES = re.compile(
-    r"^(transformer\.|lora_transformer_|.*(double_blocks|single_blocks|joint_blocks|single_transformer_blocks))"
+    r"^((base_model\.model\.|diffusion_model\.)?(transformer\.|transformer_blocks\.)|lora_transformer_|.*(double_blocks|single_blocks|joint_blocks|single_transformer_blocks))"
 )
 
 
 def parse_key(key: str) -> tuple[str, str] | None:
-    """A key's module and part: down, up, mid, alpha or scale. None for anything that is no part of a LoRA."""
-    found = NUMBER.match(key) or FACTOR.match(key)
+    """A key's module and part: down, up, mid, alpha, scale, or a factor of LoHa or LoKr. None for anything that is no part of one."""
+    found = NUMBER.match(key) or PRODUCT.match(key) or FACTOR.match(key)
     return (found["stem"], PART_NAMES.get(found["part"], found["part"])) if found else None
 
 
@@ -85,7 +84,13 @@ def text_width_of(sources: Sequence[Source]) -> int | None:
     for source in sources:
         for key, shape in source.shapes.items():
             parsed = parse_key(key)
-            if parsed and parsed[1] == "down" and "attn2" in parsed[0] and re.search(r"to_[kv]$", parsed[0]) and len(shape) >= 2:
+            if (
+                parsed
+                and parsed[1] in ("down", "hada_w1_b")
+                and "attn2" in parsed[0]
+                and re.search(r"to_[kv]$", parsed[0])
+                and len(shape) >= 2
+            ):
                 return shape[1]
     return None
 

@@ -1,7 +1,7 @@
-"""Bring in a LoRA file from elsewhere: kohya in both namings, diffusers old and new, PEFT folders, ComfyUI names, our own.
+"""Bring in a LoRA file from elsewhere: kohya in both namings, LyCORIS, diffusers old and new, PEFT folders, ComfyUI names, our own.
 
 In: a path and the base it should fit. Out: an `Imported`: an adapter with every scale folded in, and a report. Nothing is half-loaded in silence: keys
-that find no place are an error unless asked for. Kinds that are no plain LoRA are refused by name.
+that find no place are an error unless asked for. LoHa and LoKr become the plain LoRA that they equal; other kinds are refused by name.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from pipelines.card import Card
 from pipelines.errors import AdapterError
 from pipelines.families.base import Base, FamilyName
 from pipelines.formats.dialects import BUNDLED, WIDTHS, dialect_of, family_of, parse_key, refuse_other_kinds, text_width_of
+from pipelines.formats.products import is_whole, pair_of, rank_of
 from pipelines.formats.scales import Scales, scales_of
 from pipelines.formats.source import Source, open_source
 from pipelines.formats.spellings import Layer, Names, names_of
@@ -119,24 +121,31 @@ def _take(source: Source, names: Names, scales: Scales, taken: _Taken) -> None:
     tensors = source.tensors()
     for stem, keys in modules.items():
         layers = names.find(stem, source.component)
-        if not layers or not {"down", "up"} <= keys.keys():
+        if not layers or not is_whole(keys):
             taken.unmatched += keys.values()
             continue
+        _check_rank(source, stem, keys)
         _take_module(source.path, stem, {part: tensors[key] for part, key in keys.items()}, layers, scales, taken)
 
 
 def _take_module(path: Path, stem: str, parts: Mapping[str, Tensor], layers: tuple[Layer, ...], scales: Scales, taken: _Taken) -> None:
     _check_numbers(path, stem, parts.values())
-    down, up = _with_middle(parts)
+    try:
+        pair = pair_of(parts)
+    except (RuntimeError, IndexError, ValueError) as error:  # torch, where shapes of LoHa or LoKr do not belong together
+        raise AdapterError(
+            f"{path.name}: the factors of {stem} do not multiply out: {error}.", fix="Get another copy of the file."
+        ) from error
+    down, up = pair.down, pair.up
     rank = down.shape[0] if down.ndim else 0
-    fitted = next(((layer, *pair) for layer in layers if (pair := _shaped(down, up, layer)) is not None), None)
+    fitted = next(((layer, *shaped) for layer in layers if (shaped := _shaped(down, up, layer)) is not None), None)
     if fitted is None:
         raise AdapterError(
             f"{path.name}: {stem} has shapes {tuple(down.shape)} and {tuple(up.shape)}, the layer {layers[0].shape}.",
             fix="Choose the base it was made for.",
         )
     layer, down, up = fitted
-    scale = _scale(parts, scales.of(layer.component, layer.path, rank), rank)
+    scale = _scale(parts, scales.of(layer.component, layer.path, rank), pair.alpha_rank)
     taken.without_alpha += scale is None
     name = f"{layer.component}.{layer.path}"
     if f"{name}.lora_A.weight" in taken.tensors:
@@ -148,19 +157,24 @@ def _take_module(path: Path, stem: str, parts: Mapping[str, Tensor], layers: tup
     taken.ranks.append(rank)
 
 
-def _with_middle(parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Down and up, float32. LyCORIS splits a convolution in three, up @ mid @ down; mid and down multiply out to an ordinary down, exactly."""
-    down, up, middle = parts["down"].float(), parts["up"].float(), parts.get("mid")
-    if middle is None or middle.ndim != 4 or down.ndim != 4 or middle.shape[1] != down.shape[0]:
-        return down, up
-    return torch.einsum("mnkl,ni->mikl", middle.float(), down[:, :, 0, 0]), up
+def _check_rank(source: Source, stem: str, keys: Mapping[str, str]) -> None:
+    """A product's exact LoRA form can be as large as the layer itself; a plain LoRA keeps whatever rank it has."""
+    rank = rank_of({part: source.shapes[key] for part, key in keys.items()})
+    if "down" not in keys and rank > LARGEST_RANK:
+        kind = "LoHa" if "hada_w1_a" in keys else "LoKr"
+        raise AdapterError(
+            f"{source.path.name} holds {kind}; as a plain LoRA, {stem} would need rank {rank}, and at most {LARGEST_RANK} is taken in.",
+            fix="Use a smaller one, or a whole model with this one merged into it as the base.",
+        )
 
 
 def _shaped(down: Tensor, up: Tensor, layer: Layer) -> tuple[Tensor, Tensor] | None:
-    """The pair in the layer's own number of dimensions (tools write 1x1 convolutions and linear layers alike); None if it does not fit."""
+    """The pair in the layer's own number of dimensions (tools write 1x1 convolutions and linear layers alike, LyCORIS kernels flat); None if it does not fit."""
     inner, kernel = layer.shape[1], layer.shape[2:]
     if min(down.ndim, up.ndim) < 2 or not 0 < down.shape[0] == up.shape[1]:
         return None
+    if down.ndim == 2 and down.shape[1] == prod(layer.shape[1:]):
+        down = down.reshape(-1, *layer.shape[1:])
     fits = down.shape[1] == inner and up.shape[0] == layer.shape[0] and up[0, 0].numel() == 1
     same_kernel = tuple(down.shape[2:]) == tuple(kernel) or {*down.shape[2:], *kernel} <= {1}
     if not (fits and same_kernel):
@@ -168,10 +182,15 @@ def _shaped(down: Tensor, up: Tensor, layer: Layer) -> tuple[Tensor, Tensor] | N
     return down.reshape(-1, inner, *kernel), up.reshape(layer.shape[0], -1, *[1] * len(kernel))
 
 
-def _scale(parts: Mapping[str, Tensor], said: float | None, rank: int) -> float | None:
-    """A "scale" tensor overrides alpha / rank (as in A1111), alpha among the tensors overrides what stands beside them; None: nobody says."""
+def _scale(parts: Mapping[str, Tensor], said: float | None, rank: int | None) -> float | None:
+    """A "scale" tensor overrides alpha / rank (as in A1111), alpha among the tensors overrides what stands beside them; None: nobody says.
+
+    rank None: a kind whose alpha means nothing (LoKr of two whole matrices).
+    """
     if "scale" in parts:
         return parts["scale"].float().flatten()[0].item()
+    if rank is None:
+        return 1.0
     if "alpha" in parts:
         return parts["alpha"].float().flatten()[0].item() / rank
     return said

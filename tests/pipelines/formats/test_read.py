@@ -206,7 +206,7 @@ def test_an_imported_adapter_attaches_whatever_its_rank(sd1: Base, tmp_path: Pat
 @pytest.mark.parametrize(
     ("suffix", "kind"),
     [
-        ("hada_w1_a", "LoHa"), ("lokr_w1", "LoKr"), ("oft_blocks", "OFT"), ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"),
+        ("oft_blocks", "OFT"), ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"),
         ("diff", "diff"), ("w_norm", "norms"), ("a1.weight", "GLoRA"), ("on_input", "IA3"),
     ],
 )  # fmt: skip
@@ -221,6 +221,8 @@ def test_files_of_2022_and_of_other_architectures_are_refused_by_name(sd1: Base,
         ("unet:0:up", "2022"),
         ("transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight", "FLUX"),
         ("lora_unet_double_blocks_0_x.lora_down.weight", "FLUX"),
+        ("lora_unet_joint_blocks_0_context_block_attn_qkv.lora_down.weight", "SD 3"),
+        ("base_model.model.transformer_blocks.0.attn.to_q.lora_A.weight", "SD 3"),
     ):
         with pytest.raises(AdapterError, match=said):
             import_lora(foreign.write(tmp_path / "a.safetensors", {key: torch.ones(2, 2)}), sd1)
