@@ -29,7 +29,7 @@ from pipelines.generation import Drawn, generate
 from pipelines.provenance import save_picture
 from pipelines.settings import DrawSettings
 from training.execute import best_device
-from training.runs import Run, open_run
+from training.runs import CACHE, Run, open_run
 
 if TYPE_CHECKING:
     from pipelines.export import Bundle
@@ -63,6 +63,9 @@ def _warm_up(base: Base) -> None:
 
 def do(run: Run, base: Base | str) -> None:
     """One job to its end; its events and its failure are recorded in the run, nothing is raised."""
+    if run.is_asked_to_stop():  # cancelled while the base was loading
+        run.append(Stopped(0))
+        return
     with run.held():
         began = time.monotonic()
         run.append(Started(0, device=str(getattr(base, "device", "cpu"))))
@@ -133,7 +136,7 @@ def _teller(run: Run) -> Callable[[int, int], None]:
 def _base_drawn(run: Run, base: Base, settings: DrawSettings) -> Iterator[Event]:
     """The bare base's pictures. They depend on nothing but base and settings, so each is drawn once per project."""
     key = sha256(f"{base.fingerprint}|{settings.model_dump_json()}".encode()).hexdigest()[:24]
-    cache = run.path.parent / ".cache" / "base-pictures" / key
+    cache = run.path.parent / CACHE / "base-pictures" / key
     whole = cache / "whole"
     if not whole.exists():
         for event in _drawn(

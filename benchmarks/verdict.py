@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 SETS = ("product", "character", "style")
 TRUTHS = 12
+TIMED_STEPS = 10  # of the short run that a forecast is made from
 TRUTH_SEED = 9000
 
 
@@ -299,7 +300,7 @@ PLANS = (  # name, overrides of the plan: batch, size, accumulation, checkpointi
 
 
 def part_forecast(bench: Bench, sets: list[str], seeds: int) -> None:
-    """Six plans, each forecast in one process from timed steps and run in another; time and peak memory of both."""
+    """Six plans, each forecast in one process from a short run's steps and run in another; time and peak memory of both."""
     folder, _ = prepare(bench, sets[0], pictures=40)
     for name in bench.plans or dict(PLANS):
         command = [
@@ -325,7 +326,7 @@ def part_forecast(bench: Bench, sets: list[str], seeds: int) -> None:
 
 
 def one_forecast(bench: Bench, name: str, folder: Path, set_name: str, *, only: str) -> None:
-    """In a process of its own: time steps and forecast, or run for --steps; prints one line of JSON."""
+    """In a process of its own: a short run and a forecast from it, or a run of --steps; prints one line of JSON."""
     from pipelines.settings import with_values
     from training.plan import make_plan
 
@@ -349,23 +350,31 @@ def one_forecast(bench: Bench, name: str, folder: Path, set_name: str, *, only: 
     }
     settings = make_plan(**answers, overrides={**fixed, **overrides}).settings
     if only == "forecast":
-        from pipelines.families.base import load_base
         from training.forecast import make_forecast
-        from training.timing import time_steps
+        from training.timing import recall_speed
 
-        speed = time_steps(load_base(bench.base), settings, load_seconds=0)
-        forecast = make_forecast(settings, facts, device, pictures=36, held_out=4, speed=speed)
+        short = _trained(bench, name, folder, with_values(settings, {("loop", "steps"): TIMED_STEPS}))
+        speed = recall_speed(short.path.parent / ".cache", base=facts, device=device, settings=settings)
+        assert speed is not None
+        forecast = make_forecast(settings, facts, device, pictures=36, held_out=4, speed=replace(speed, load_seconds=0))
         print(json.dumps({"seconds": forecast.seconds - forecast.prepare_seconds, "memory": forecast.memory_bytes, "speed": vars(speed)}))
         return
     from pipelines.events import Finished
-    from training.execute import execute
-    from training.runs import Job, create_run, last_of
+    from training.runs import last_of
 
-    path = bench.work / "forecasts" / f"{name}-{time.time_ns()}"
-    run = create_run(path, Job(kind="train", name=name, dataset=str(folder), settings=with_values(settings, {}).model_dump(mode="json")))
-    execute(run)
-    finished = last_of(run, Finished)
+    finished = last_of(_trained(bench, name, folder, settings), Finished)
     print(json.dumps({"seconds": finished.seconds, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+
+
+def _trained(bench: Bench, name: str, folder: Path, settings: Any) -> Any:
+    """A finished run of its own, with a cache of its own."""
+    from training.execute import execute
+    from training.runs import Job, create_run
+
+    path = bench.work / "forecasts" / f"{name}-{time.time_ns()}" / "run"
+    run = create_run(path, Job(kind="train", name=name, dataset=str(folder), settings=settings.model_dump(mode="json")))
+    execute(run)
+    return run
 
 
 def part_report(bench: Bench, sets: list[str], seeds: int) -> None:

@@ -55,6 +55,16 @@ def quick_decoder(base: Base) -> Iterator[None]:
 
 
 @contextmanager
+def quick_encoders(base: Base) -> Iterator[None]:
+    """The same for encoding pictures of one shape, and prompts. Layouts are made for this block alone, whatever was encoded before it: same picture, same bits."""
+    with ExitStack() as stack:
+        if base.device.type == "cpu":
+            for module in (base.vae, *base.text_encoders):
+                stack.enter_context(_packed(module, frozenset(module.modules())))
+        yield
+
+
+@contextmanager
 def folded(base: Base, *, lossy: bool = False) -> Iterator[frozenset[nn.Module]]:
     """W + sum of strength x delta stands in for each adapted weight W; gives the layers that have one.
 

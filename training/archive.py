@@ -58,7 +58,7 @@ def unpack(source: Path, *, workspace: Path | None = None, limits: Limits = Limi
     """
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    parent = (workspace if workspace else _cache_folder()) / "unpacked"
+    parent = (workspace if workspace else user_cache()) / "unpacked"
     target = parent / digest
     if not (target / _DONE).exists():
         parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,8 @@ def unpack(source: Path, *, workspace: Path | None = None, limits: Limits = Limi
     return target, tuple(Rejected(**entry) for entry in json.loads((target / _DONE).read_text("utf-8")))
 
 
-def _cache_folder() -> Path:
+def user_cache() -> Path:
+    """Where unpacked archives and measures of sets are kept: in the user's cache, never among the pictures."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brandprint"
 
 

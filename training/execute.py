@@ -22,14 +22,16 @@ from pipelines.card import Card
 from pipelines.errors import BrandprintError, ConfigError
 from pipelines.events import Event, Failed, Stopped
 from pipelines.families.base import Base, load_base
+from training.base_facts import read_base_facts
 from training.config import TrainSettings
 from training.dataset import load_dataset
+from training.device import find_device
 from training.forecast import closing_advice
 from training.latents import cache_dataset, cache_prompts
-from training.precision import choose_precision
+from training.precision import DTYPES, choose_precision, settled_precision
 from training.prior import cache_prior
-from training.runs import Run
-from training.timing import peak_memory_bytes
+from training.runs import CACHE, Run
+from training.timing import peak_memory_bytes, remember_speed, speed_of_run
 from training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -69,8 +71,10 @@ def train(run: Run) -> Generator[Event, None, None]:
     """Dataset, cache, precision, loop: every event of a training, in order."""
     settings = TrainSettings.model_validate(run.job.settings)
     dataset = load_dataset(run.path / run.job.dataset)
-    base = load_base(settings.base, device=best_device(), dtype=torch.float32)
-    cache = run.path.parent / ".cache"
+    device = best_device()
+    settled = settled_precision(settings.loop.precision, device.type)  # a large base would hardly fit in float32 first
+    base = load_base(settings.base, device=device, dtype=DTYPES[settled or "fp32"])
+    cache = run.path.parent / CACHE
     with _first_process_first(base.device):
         cached = yield from cache_dataset(dataset, base, settings, folder=cache)
         prior = (yield from cache_prior(base, settings, folder=cache)) if settings.loss.prior_weight else None
@@ -78,7 +82,9 @@ def train(run: Run) -> Generator[Event, None, None]:
         prompts = cached.prompts or (yield from cache_prompts(base, [first.caption], folder=cache))
         shape = (settings.loop.batch, *cached.batch([first], mirrored=[False]).latents.shape[1:])
         told = replace(cached, prompts=prompts).conditioning([first.caption])
-        precision = choose_precision(settings.loop.precision, base, latent_shape=shape, conditioning=told, folder=cache)
+        precision = choose_precision(
+            settings.loop.precision, base, adapter=settings.adapter, latent_shape=shape, conditioning=told, folder=cache
+        )
     card = make_card(run.job.name, settings, base, pictures=len(cached.training))
     yield from Trainer(base, cached, settings, folder=run.path, card=card, precision=precision, prior=prior).run()
 
@@ -132,11 +138,24 @@ def _stop(run: Run, work: Generator[Event, None, None], watch: Callable[[Event],
 
 
 def _close(run: Run, watch: Callable[[Event], None]) -> None:
-    """How far off the forecast was, where the run began with one."""
-    told = closing_advice(run.path, run.events(), peak_bytes=peak_memory_bytes(best_device().type))
+    """How far off the forecast was, where the run began with one; and how fast it went, for the next one."""
+    peak_bytes = peak_memory_bytes(best_device().type)
+    told = closing_advice(run.path, run.events(), peak_bytes=peak_bytes)
     if told is not None:
         run.append(told)
         watch(told)
+    try:
+        _remember(run, peak_bytes)
+    except OSError as error:  # the adapter is done; a full disk may cost the next forecast, no more
+        logger.warning("this run's speed could not be kept: %s", error)
+
+
+def _remember(run: Run, peak_bytes: int) -> None:
+    settings = TrainSettings.model_validate(run.job.settings)
+    facts, device = read_base_facts(settings.base), find_device()
+    speed = speed_of_run(run.records()[0], settings, base=facts, device=device, peak_bytes=peak_bytes)
+    if speed is not None:
+        remember_speed(run.path.parent / CACHE, speed, base=facts, device=device, settings=settings)
 
 
 @contextmanager

@@ -115,7 +115,8 @@ def make_forecast(
     loop = settings.loop
     resolution = settings.pictures.resolution_px or base.native_size_px
     forward = speed.forward_seconds * (resolution / speed.resolution_px) ** 2
-    per_step = loop.accumulation * speed.step_seconds(loop.batch, resolution)
+    batches = loop.accumulation * batches_a_pass(settings)
+    per_step = batches * speed.step_seconds(loop.batch, resolution)
     train = loop.steps * per_step
     entries = (pictures + held_out) * (2 if settings.pictures.flip else 1)
     drawn = len(loop.preview_prompts) * loop.checkpoints if loop.steps else 0
@@ -133,6 +134,11 @@ def make_forecast(
         disk_bytes=disk_bytes(settings, base, pictures=entries),
         is_measured=speed.peak_bytes > 0,
     )
+
+
+def batches_a_pass(settings: TrainSettings) -> int:
+    """Class pictures are a batch of their own beside each one of the user's."""
+    return 2 if settings.loss.prior_weight else 1
 
 
 def guess_speed(settings: TrainSettings, base: BaseFacts, device: DeviceFacts) -> Speed:

@@ -18,7 +18,18 @@ from pipelines.families.base import Frame
 from training.dataset import Item
 from training.decode import open_alpha, open_image, read_header
 
-__all__ = ["Frame", "Size", "bucket_stride", "choose_buckets", "frame", "mask_for", "nearest_bucket", "open_image", "open_item", "read_header"]
+__all__ = [
+    "Frame",
+    "Size",
+    "bucket_stride",
+    "choose_buckets",
+    "frame",
+    "mask_for",
+    "nearest_bucket",
+    "open_image",
+    "open_item",
+    "read_header",
+]
 
 Size = tuple[int, int]  # (height, width) in px
 

@@ -67,8 +67,8 @@ class Report:
 
     @property
     def top3(self) -> tuple[Problem, ...]:
-        """The three problems whose mending raises the score most."""
-        return tuple(sorted((problem for problem in self.problems if problem.points > 0), key=lambda problem: -problem.points)[:3])
+        """The three problems whose mending raises the score most; none that would not show in it."""
+        return tuple(sorted((problem for problem in self.problems if problem.points >= 0.5), key=lambda problem: -problem.points)[:3])
 
     @property
     def badges(self) -> dict[str, tuple[str, ...]]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from torch.nn import functional
 from pipelines.errors import DatasetError
 from pipelines.events import Phase
 from pipelines.families.base import Base, Conditioning, Frame
+from pipelines.quicken import quick_encoders
 from training.captions import with_trigger
 from training.config import PictureSettings, TrainSettings
 from training.dataset import Dataset, Item
@@ -116,14 +117,15 @@ def cache_prompts(base: Base, prompts: Iterable[str], *, folder: Path) -> Genera
     unique = list(dict.fromkeys(prompts))
     paths = {prompt: _entry_path(folder, "prompt", base.fingerprint, base.dtype, prompt) for prompt in unique}
     missing = [prompt for prompt in unique if not is_whole(paths[prompt])]
-    for done, prompt in enumerate(missing):
-        yield Phase("captions", done, len(missing))
-        with torch.no_grad():
-            encoded = base.encode_prompts([prompt])
-        entry = {"hidden": encoded.hidden[0]}
-        if encoded.pooled is not None:
-            entry["pooled"] = encoded.pooled[0]
-        _write_entry(paths[prompt], entry)
+    with quick_encoders(base):
+        for done, prompt in enumerate(missing):
+            yield Phase("captions", done, len(missing))
+            with torch.no_grad():
+                encoded = base.encode_prompts([prompt])
+            entry = {"hidden": encoded.hidden[0]}
+            if encoded.pooled is not None:
+                entry["pooled"] = encoded.pooled[0]
+            _write_entry(paths[prompt], entry)
     if missing:
         yield Phase("captions", len(missing), len(missing))
     return paths
@@ -159,7 +161,9 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
 
 
-def _plan(item: Item, buckets: Sequence[tuple[int, int]], base: Base, settings: TrainSettings, folder: Path, *, stride_px: int) -> CachedPicture:
+def _plan(
+    item: Item, buckets: Sequence[tuple[int, int]], base: Base, settings: TrainSettings, folder: Path, *, stride_px: int
+) -> CachedPicture:
     """Where the picture's entries will stand, and how it will be cut; reads no pixels."""
     pictures = settings.pictures
     bucket = nearest_bucket(item.size_hw, buckets, stride_px=stride_px, upscale=pictures.upscale)
@@ -185,17 +189,28 @@ def _encode_pictures(work: list[tuple[CachedPicture, Item]], base: Base, setting
 
     One picture at a time: in a batch the last bits depend on the neighbours, and a run that was killed while encoding would not go on as an unbroken one.
     """
-    missing = [(plan, item) for plan, item in work if not all(is_whole(path) for path in plan.latents)]
+    missing = sorted(
+        ((plan, item) for plan, item in work if not all(is_whole(path) for path in plan.latents)), key=lambda pair: pair[0].bucket
+    )
+    done = 0
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
-        opened = _ahead(readers, lambda pair: _pixels(pair[0], pair[1], settings), missing, ahead=OPENED_AHEAD)
-        for done, ((plan, _), (pixels, mask)) in enumerate(zip(missing, opened, strict=True)):
-            yield Phase("pictures", done, len(missing))
-            for side, path in enumerate(plan.latents):
-                with torch.no_grad():
-                    latent = base.encode_images((pixels.flip(2) if side else pixels)[None].to(base.device))[0].float().cpu()
-                _write_entry(path, {"latents": latent, **_latent_mask(mask, latent, flipped=bool(side))})
+        opened = iter(_ahead(readers, lambda pair: _pixels(pair[0], pair[1], settings), missing, ahead=OPENED_AHEAD))
+        for _, alike in groupby(missing, key=lambda pair: pair[0].bucket):
+            with quick_encoders(base):
+                for plan, _ in alike:
+                    yield Phase("pictures", done, len(missing))
+                    _encode_picture(base, plan, *next(opened))
+                    done += 1
     if missing:
-        yield Phase("pictures", len(missing), len(missing))
+        yield Phase("pictures", done, done)
+
+
+def _encode_picture(base: Base, plan: CachedPicture, pixels: Tensor, mask: Tensor | None) -> None:
+    """Write the picture's latents, and those of its mirror image where there is to be one."""
+    for side, path in enumerate(plan.latents):
+        with torch.no_grad():
+            latent = base.encode_images((pixels.flip(2) if side else pixels)[None].to(base.device))[0].float().cpu()
+        _write_entry(path, {"latents": latent, **_latent_mask(mask, latent, flipped=bool(side))})
 
 
 def _pixels(plan: CachedPicture, item: Item, settings: PictureSettings) -> tuple[Tensor, Tensor | None]:

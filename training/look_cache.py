@@ -73,7 +73,7 @@ def _parsed(line: bytes, ids: set[str]) -> Look | None:
             ground=Background(tuple(values["ground"]["colour"]), values["ground"]["plain"], tuple(values["ground"]["rim"])),
             subject=_box(values["subject"]),
             faces=tuple(Face(_box(face["box"]) or (0, 0, 1, 1), face["score"], face["is_cut"]) for face in values["faces"]),
-            letters=Lettering(values["letters"]["lines"], values["letters"]["letters"], _box(values["letters"]["box"]) or (0, 0, 0, 0)),
+            letters=Lettering(values["letters"]["lines"], _box(values["letters"]["box"]) or (0, 0, 0, 0)),
             features=None if features is None else np.frombuffer(base64.b64decode(features), np.float16),
         )
     except (ValueError, KeyError, TypeError):

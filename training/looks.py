@@ -23,7 +23,7 @@ from training.faces import Face, find_faces
 from training.lettering import Lettering, lettering
 
 SIDE_PX = 512  # shorter side at which pictures are measured
-VERSION = 4  # of the measures: raise it and every picture is measured anew
+VERSION = 5  # of the measures: raise it and every picture is measured anew
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def measure(picture: Image.Image, *, id: str, size_hw: tuple[int, int], transpar
     blocks = measures.blockiness(np.asarray(picture.convert("L"))) if is_whole else 0.0
     rgb = np.asarray(_at_side(picture, SIDE_PX))
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    small_lab = measures.to_lab(np.asarray(_at_side(picture, SIDE_PX // 2)))
+    small_lab = measures.to_lab(_halved(rgb))
     ground = measures.background(small_lab)
     return Look(
         id=id,
@@ -92,6 +92,12 @@ def _at_side(picture: Image.Image, side_px: int) -> Image.Image:
     return picture.resize(
         (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BOX, reducing_gap=2.0
     )
+
+
+def _halved(rgb: np.ndarray) -> np.ndarray:
+    """[h, w, 3] with a shorter side of 256 px; smaller ones stay as they are."""
+    scale = SIDE_PX / 2 / min(rgb.shape[:2])
+    return rgb if scale >= 1 else cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def _squeezed(picture: Image.Image) -> Image.Image:

@@ -60,7 +60,8 @@ def light(rgb: np.ndarray, grey: np.ndarray) -> Light:
 
 def _percentiles(values: np.ndarray, shares: tuple[int, ...]) -> list[float]:
     """Percentiles of uint8 values, as fractions of 255, from their histogram."""
-    reached = np.cumsum(np.bincount(values.ravel(), minlength=256)) / max(values.size, 1)
+    counts = cv2.calcHist([np.ascontiguousarray(values).reshape(-1, 1)], [0], None, [256], [0, 256])
+    reached = np.cumsum(counts, dtype=np.float64) / max(values.size, 1)
     return [float(np.searchsorted(reached, share / 100)) / 255 for share in shares]
 
 
@@ -79,27 +80,33 @@ def _difference(rgb: np.ndarray, colour: np.ndarray) -> np.ndarray:
 def inner_box(rgb: np.ndarray) -> Box | None:
     """What lies inside a letterbox or frame of one flat colour; None where there is no such border.
 
-    A border has bars on two opposite sides or on all four, of about one thickness, each ending abruptly along most of its length:
-    so neither a plain studio background nor a gradient is a border.
+    A border has bars on two opposite sides or on all four, flat, of one thickness (a frame's foot may be thicker), each ending
+    abruptly along most of its length: so neither a plain studio background nor a gradient is a border.
     """
     for first, last in ((rgb[:2], rgb[-2:]), (rgb[:, :2], rgb[:, -2:])):
         colour = np.median(np.concatenate([first.reshape(-1, 3), last.reshape(-1, 3)]), axis=0)
-        box = _framed(_difference(rgb, colour) > 14)
+        box = _framed(_difference(rgb, colour))
         if box:
             return box
     return None
 
 
-def _framed(off: np.ndarray) -> Box | None:
-    """The part of a picture that a border leaves, given where pixels differ from the border's colour [H, W]."""
+def _framed(difference: np.ndarray) -> Box | None:
+    """The part of a picture that a border leaves, given how much pixels differ from the border's colour [H, W]."""
+    off = difference > 14
     rows, columns = np.flatnonzero(off.mean(axis=1) > 0.02), np.flatnonzero(off.mean(axis=0) > 0.02)
     if len(rows) == 0 or len(columns) == 0:
         return None
     height, width = off.shape
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    across = _pair(top / height, 1 - bottom / height)
     beside = _pair(left / width, 1 - right / width)
-    if across is None or beside is None or not (across or beside):
+    across = _pair(top / height, 1 - bottom / height, may_differ=bool(beside))
+    if (
+        across is None
+        or beside is None
+        or not (across or beside)
+        or not _is_flat(difference, top=top, bottom=bottom, left=left, right=right)
+    ):
         return None
     step = 3  # px: scaling and JPEG smear the line over a few rows
     lines = [off[min(top + step, height - 1), left:right], off[max(bottom - 1 - step, 0), left:right]] if across else []
@@ -112,11 +119,20 @@ def _framed(off: np.ndarray) -> Box | None:
     return left / width, top / height, right / width, bottom / height
 
 
-def _pair(one: float, other: float) -> bool | None:
-    """True for two bars of about one thickness, False for no bars, None for anything that is no border."""
-    if max(one, other) < 0.012:
+def _is_flat(difference: np.ndarray, *, top: int, bottom: int, left: int, right: int) -> bool:
+    """True if what lies outside the box is of one colour but for what JPEG smears: a studio's background is shaded."""
+    smear = 4
+    outside = np.ones(difference.shape, bool)
+    outside[max(top - smear, 0) : bottom + smear, max(left - smear, 0) : right + smear] = False
+    return bool(np.percentile(difference[outside], 95) <= 6) if outside.any() else False
+
+
+def _pair(one: float, other: float, *, may_differ: bool = False) -> bool | None:
+    """True for two bars of one thickness, False for no bars, None for anything that is no border."""
+    thin, thick = min(one, other), max(one, other)
+    if thick < 0.012:
         return False
-    is_border = min(one, other) >= 0.012 and max(one, other) <= 0.3 and max(one, other) <= 3 * min(one, other) + 0.02
+    is_border = thin >= 0.012 and thick <= 0.3 and thick <= (3 * thin + 0.02 if may_differ else thin + 0.02)
     return True if is_border else None
 
 
@@ -166,7 +182,8 @@ def to_lab(rgb: np.ndarray) -> np.ndarray:
 
 
 MAP_PX = 48  # side of a colour map
-CELLS = 256  # its values: 0 = greyish, else the cell of (a, b)
+CELLS_ACROSS = 16  # cells of 16 units in CIE a, and as many in b
+CELLS = CELLS_ACROSS**2  # values of a colour map: 0 = greyish, else the cell of (a, b)
 
 
 def colour_map(lab: np.ndarray) -> np.ndarray:
@@ -174,7 +191,7 @@ def colour_map(lab: np.ndarray) -> np.ndarray:
     small = cv2.resize(lab, (MAP_PX, MAP_PX), interpolation=cv2.INTER_AREA)
     cells = np.clip((small[..., 1:] + 120) // 16, 0, 15).astype(np.uint8)
     coloured = np.linalg.norm(small[..., 1:], axis=2) > 18
-    return np.where(coloured, cells[..., 0] * 16 + cells[..., 1], 0).astype(np.uint8)
+    return np.where(coloured, cells[..., 0] * CELLS_ACROSS + cells[..., 1], 0).astype(np.uint8)
 
 
 def subject_box(lab: np.ndarray, ground: Background) -> Box | None:

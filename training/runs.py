@@ -23,6 +23,7 @@ from pipelines.atomic import write_atomically
 from pipelines.errors import RunError
 from pipelines.events import Event, from_record, to_record
 
+CACHE = ".cache"  # beside the runs: latents, embeddings, features, and what was measured on this machine
 JobKind = Literal["train", "preview", "board", "export"]
 RunState = Literal["queued", "running", "stopped", "interrupted", "finished", "failed"]
 HEARTBEAT_SECONDS = 2.0

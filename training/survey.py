@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from pipelines.encoder_process import EncoderProcess, encoder_input
@@ -49,7 +51,7 @@ def _measured_chunks(items: Sequence[Item], failures: Failures) -> Iterator[list
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     if not chunks:
         return
-    with EncoderProcess() as encoder, ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as threads:
+    with EncoderProcess() as encoder, _one_core_each(), ThreadPoolExecutor(_usable_cores()) as threads:
         encoder.start()
         running = threads.map(_measured, chunks[0])
         for chunk, following in zip(chunks, [*chunks[1:], []], strict=True):
@@ -57,6 +59,22 @@ def _measured_chunks(items: Sequence[Item], failures: Failures) -> Iterator[list
             running = threads.map(_measured, following)
             failures |= {look_id(item): result for item, result in zip(chunk, results, strict=True) if isinstance(result, DatasetError)}
             yield _encoded(encoder, [result for result in results if not isinstance(result, DatasetError)])
+
+
+@contextmanager
+def _one_core_each() -> Iterator[None]:
+    """OpenCV keeps each call to its own thread: with a picture per core, its own threads would only wait for one another."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use, which a container or `taskset` may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _encoded(encoder: EncoderProcess, measured: Sequence[tuple[Look, np.ndarray]]) -> list[Look]:

@@ -1,68 +1,55 @@
-"""Times a few real steps on this device, and remembers what they said, so that a forecast is a measurement.
+"""Remembers how fast trainings went on this machine, so that the next forecast is a measurement.
 
-In: a loaded base, settings. Out: `Speed` (forecast.py). The base is left as it was. torch is imported only where steps are timed: the page may recall.
-Does not train: the adapter it times with is thrown away.
+In: a finished run's records, and the facts that its plan was made with. Out: `Speed` (forecast.py), kept beside the runs and found again for the same base,
+device and kind of adapter. No torch, so that a plan may recall. Times nothing itself: the run's own steps were timed already.
 """
 
 from __future__ import annotations
 
 import json
 import resource
-import statistics
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pipelines.atomic import write_atomically
 from training.base_facts import BaseFacts
 from training.config import TrainSettings
 from training.device import DeviceFacts
-from training.forecast import Speed
+from training.forecast import TRAINER_BYTES, Speed, batches_a_pass, guess_speed
 
-if TYPE_CHECKING:
-    from pipelines.families.base import Base
-
-NAME = "timed"
 FILE = "speed.json"
-TIMED_STEPS = 3
+FEWEST_STEPS = 5  # the first ones lay out weights and fill caches
+FEWEST_PICTURES = 4
 
 
-def time_steps(base: Base, settings: TrainSettings, *, precision: str = "fp32", load_seconds: float = 5.0) -> Speed:
-    """Forward, backward and optimizer step at batch 1 and at the settings' batch (2 where that is 1), the median of three each."""
-    import torch
+def speed_of_run(
+    records: Sequence[Mapping[str, Any]], settings: TrainSettings, *, base: BaseFacts, device: DeviceFacts, peak_bytes: int
+) -> Speed | None:
+    """The device's guessed speed, scaled to what the steps took; None where there were too few. records: of Run.records(), oldest first.
 
-    from pipelines import adapter as adapters
-    from training.optim import build_optimizer
-
+    One run has one batch size: how a step's time divides into a fixed part and a part per picture stays as guessed.
+    """
+    steps = [record for record in records if record.get("kind") == "step"]
+    if len(steps) < FEWEST_STEPS:
+        return None
+    guess = guess_speed(settings, base, device)
     side_px = settings.pictures.resolution_px or base.native_size_px
-    pixels = torch.rand(1, 3, side_px, side_px, device=base.device) * 2 - 1
-    encode = _median(lambda: base.encode_images(pixels), base)
-    latents = base.encode_images(pixels)
-    told = base.encode_prompts(["a picture"])
-    parameters = adapters.create(base, settings.adapter, seed=0, name=NAME)
-    optimizer = build_optimizer(settings.optim, denoiser=parameters, text_encoder=[])
-    if settings.loop.gradient_checkpointing:
-        base.unet.enable_gradient_checkpointing()
-    base.unet.train()
-    try:
-        with torch.autocast(base.device.type, torch.bfloat16, enabled=precision != "fp32"):
-            batch = max(2, settings.loop.batch)
-            one, many = (_median(partial(_step, base, latents, told, optimizer, count=count), base) for count in (1, batch))
-            base.unet.eval()
-            forward = _median(lambda: _forward(base, latents, told, count=batch), base) / batch
-    finally:
-        base.unet.eval()
-        base.unet.disable_gradient_checkpointing()
-        adapters.detach(base, NAME)
-    each = max(0.0, (many - one) / (batch - 1))
+    batches = settings.loop.accumulation * batches_a_pass(settings)
+    ratio = steps[-1]["sec_per_step"] / batches / guess.step_seconds(settings.loop.batch, side_px)
     return Speed(
-        fixed_seconds=max(0.0, one - each), seconds_per_picture=each, resolution_px=side_px, forward_seconds=forward, encode_seconds=encode + 0.01,
-        load_seconds=load_seconds, peak_bytes=peak_memory_bytes(base.device.type), peak_batch=batch, is_checkpointed=settings.loop.gradient_checkpointing,
-    )  # fmt: skip
+        fixed_seconds=ratio * guess.fixed_seconds,
+        seconds_per_picture=ratio * guess.seconds_per_picture,
+        resolution_px=guess.resolution_px,
+        forward_seconds=ratio * guess.forward_seconds,
+        encode_seconds=_encode_seconds(records, side_px / guess.resolution_px) or ratio * guess.encode_seconds,
+        load_seconds=guess.load_seconds,
+        peak_bytes=int(peak_bytes - (TRAINER_BYTES if device.kind == "cpu" else 0)),
+        peak_batch=settings.loop.batch,
+        is_checkpointed=settings.loop.gradient_checkpointing,
+    )
 
 
 def peak_memory_bytes(device: str) -> int:
@@ -77,61 +64,39 @@ def peak_memory_bytes(device: str) -> int:
 
 def remember_speed(folder: Path, speed: Speed, *, base: BaseFacts, device: DeviceFacts, settings: TrainSettings) -> None:
     """Keep what was timed, for later plans of the same base, device and kind of adapter."""
-    path = folder / FILE
-    known = json.loads(path.read_text()) if path.exists() else {}
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({**known, _key(base, device, settings): asdict(speed)}, indent=1).encode())
+    known = {**_known(folder), _key(base, device, settings): asdict(speed)}
+    write_atomically(folder / FILE, json.dumps(known, indent=1).encode())
 
 
 def recall_speed(folder: Path, *, base: BaseFacts, device: DeviceFacts, settings: TrainSettings) -> Speed | None:
     """What was timed before, or None."""
-    path = folder / FILE
     try:
-        entry = json.loads(path.read_text()).get(_key(base, device, settings))
-        return Speed(**entry) if entry else None
-    except (OSError, ValueError, TypeError):
+        return Speed(**_known(folder)[_key(base, device, settings)])
+    except (KeyError, TypeError):
         return None
+
+
+def _encode_seconds(records: Sequence[Mapping[str, Any]], scale: float) -> float | None:
+    """Seconds a picture at the timed resolution; None where too few were encoded to tell. scale: of the run's side over that resolution."""
+    told = [record for record in records if record.get("kind") == "phase" and record.get("name") == "pictures"]
+    if not told or told[-1]["total"] < FEWEST_PICTURES or told[-1]["done"] < told[-1]["total"]:
+        return None
+    begun = next(record for record in reversed(told) if record["done"] == 0)
+    return (told[-1]["at"] - begun["at"]) / told[-1]["total"] / scale**2
+
+
+def _known(folder: Path) -> dict[str, dict[str, Any]]:
+    """Everything remembered; a damaged memory counts as none."""
+    try:
+        known = json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _key(base: BaseFacts, device: DeviceFacts, settings: TrainSettings) -> str:
     adapter = settings.adapter
-    checkpointing = " checkpointing" if settings.loop.gradient_checkpointing else ""
-    return f"{Path(base.source).name} {base.parameters} on {device.name} x{device.cores}: {adapter.kind} {adapter.rank} {adapter.targets}{checkpointing}"
-
-
-def _step(base: Base, latents, told, optimizer, *, count: int) -> None:  # type: ignore[no-untyped-def]
-    _forward_loss(base, latents, told, count=count).backward()
-    optimizer.step()
-    optimizer.zero_grad()
-
-
-def _forward(base: Base, latents, told, *, count: int) -> None:  # type: ignore[no-untyped-def]
-    import torch
-
-    with torch.no_grad():
-        _forward_loss(base, latents, told, count=count)
-
-
-def _forward_loss(base: Base, latents, told, *, count: int):  # type: ignore[no-untyped-def]
-    import torch
-
-    from pipelines.families.base import Conditioning
-
-    batch = latents.expand(count, *latents.shape[1:])
-    timesteps = torch.full((count,), 500, device=base.device)
-    wide = Conditioning(told.hidden.expand(count, -1, -1), None if told.pooled is None else told.pooled.expand(count, -1))
-    return base.predict(batch, timesteps, wide).square().mean()
-
-
-def _median(work: Callable[[], object], base: Base) -> float:
-    """Seconds, the median of three after one to warm up."""
-    import torch
-
-    taken = []
-    for _ in range(TIMED_STEPS + 1):
-        start = time.perf_counter()
-        work()
-        if base.device.type == "cuda":
-            torch.cuda.synchronize()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+    ways = f"{settings.loop.precision}{' checkpointing' if settings.loop.gradient_checkpointing else ''}"
+    taught = f"{adapter.kind} {adapter.rank} {adapter.targets}{' text' if adapter.text_encoder else ''}"
+    return f"{Path(base.source).name} {base.parameters} on {device.name} x{device.cores}: {taught} {ways}"

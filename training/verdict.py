@@ -24,7 +24,7 @@ from training import decision
 from training.captions import without_trigger
 from training.config import TrainSettings
 from training.dataset import Dataset, Item
-from training.runs import Run
+from training.runs import CACHE, Run
 from training.scores import closeness, colour, copying, health, leak
 from training.scores.encoding import Lens, default_encoders, encode_items, open_square, text_encoder_of
 from training.scores.kinds import Example, Finding, Nearest, Score, Verdict
@@ -141,7 +141,7 @@ def _set_up(
     gallery.total = (
         (checkpoints + 1 + len(how.strengths)) * len(probes.core) + (how.finalists + 1) * len(probes.rest) + len(probes.unrelated)
     )
-    cache = run.path.parent / ".cache" / "features"
+    cache = run.path.parent / CACHE / "features"
     yield Phase("reading", 0, 1)
     raw_held, raw_training = (
         [encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders]

@@ -103,9 +103,9 @@ def show_report(dataset, report) -> None:
 
 
 def cache_of(pictures: Path) -> Path:
-    """Where measures of a set are kept between looks: in the user's cache, never among the pictures."""
+    """Where measures of a set are kept between looks."""
     import hashlib
-    import os
 
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "brandprint" / hashlib.sha256(str(pictures.resolve()).encode()).hexdigest()[:16]
+    from training.archive import user_cache
+
+    return user_cache() / hashlib.sha256(str(pictures.resolve()).encode()).hexdigest()[:16]

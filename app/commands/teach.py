@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ def train(
     runs: Annotated[Path, typer.Option(help="Folder in which runs are kept.")] = Path("runs"),
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    ask_base: Annotated[bool, typer.Option("--ask-base", help="First let the base draw some captions: it may be close already.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON record a line.")] = False,
     values: dict[tuple[str, ...], Any] | None = None,
 ) -> None:
@@ -32,7 +34,7 @@ def train(
     if resume is None:
         if pictures is None:
             raise ConfigError("No pictures were given.", fix="brandprint train FOLDER, or brandprint train --resume runs/NAME.")
-        run = plan_run(pictures, name=name, dial=dial, runs=runs, values=values or {}, dry_run=dry_run, as_json=as_json)
+        run = plan_run(pictures, name=name, dial=dial, runs=runs, values=values or {}, dry_run=dry_run, ask_base=ask_base, as_json=as_json)
         if run is None:
             return
     else:
@@ -43,15 +45,16 @@ def train(
 
 
 def plan_run(
-    pictures: Path, *, name: str, dial: str, runs: Path, values: dict[tuple[str, ...], Any], dry_run: bool = False, as_json: bool = False
-):
+    pictures: Path, *, name: str, dial: str, runs: Path, values: dict[tuple[str, ...], Any], dry_run: bool = False, ask_base: bool = False,
+    as_json: bool = False,
+):  # fmt: skip
     """The run that the plan makes of pictures and the user's own values; None after a dry run. Raises ConfigError for a hopeless plan."""
     from training.dataset import load_dataset
     from training.forecast import write_forecast
-    from training.runs import Job, create_run
+    from training.runs import CACHE, Job, create_run
 
     dataset = load_dataset(pictures)
-    plan = make_plan_for(dataset, dial=dial, values=values)
+    plan = make_plan_for(dataset, dial=dial, values=values, cache=runs / CACHE, ask_base=ask_base, as_json=as_json)
     if not as_json:
         for refused in dataset.rejected:
             say(f"[yellow]left out {refused.name}: {refused.reason}[/yellow]")
@@ -75,20 +78,40 @@ def plan_run(
     return run
 
 
-def make_plan_for(dataset, *, dial: str, values: dict[tuple[str, ...], Any]):
-    """The plan for a dataset; what the user did not say is taken from the folder's own hints."""
+def make_plan_for(dataset, *, dial: str, values: dict[tuple[str, ...], Any], cache: Path, ask_base: bool = False, as_json: bool = False):
+    """The plan for a dataset; what the user did not say is taken from the folder's own hints, speeds from earlier runs beside the cache."""
     from training.base_facts import read_base_facts
     from training.device import find_device
     from training.plan import make_plan
     from training.recipes import Dial
+    from training.timing import recall_speed
 
     hints = dataset.hints
     told = {"intent": hints.intent or "product", "trigger": hints.trigger, "noun": hints.noun}
     asked = {name: values.pop(("subject", name), told[name]) for name in told}
-    facts = read_base_facts(values.pop(("base",), "starter"))
-    return make_plan(
-        **asked, pictures=dataset.items, base_facts=facts, device=find_device(), dial=as_choice(dial, Dial, name="dial"), overrides=values
+    facts, device = read_base_facts(values.pop(("base",), "starter")), find_device()
+    plan_with = partial(
+        make_plan,
+        **asked,
+        pictures=dataset.items,
+        base_facts=facts,
+        device=device,
+        dial=as_choice(dial, Dial, name="dial"),
+        overrides=values,
     )
+    settings = plan_with().settings
+    speed = recall_speed(cache, base=facts, device=device, settings=settings)
+    return plan_with(speed=speed, need=asked_base(dataset, settings, cache=cache, as_json=as_json) if ask_base else None)
+
+
+def asked_base(dataset, settings: TrainSettings, *, cache: Path, as_json: bool):
+    """How near the base comes without an adapter."""
+    from pipelines.families.base import load_base
+    from training.execute import best_device
+    from training.need import measure_need
+
+    with EventPrinter(as_json=as_json) as printer:
+        return printer.follow(measure_need(load_base(settings.base, device=best_device()), dataset, settings, folder=cache / "need"))
 
 
 def show_plan(plan, *, whole: bool) -> None:

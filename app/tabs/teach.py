@@ -6,7 +6,7 @@ In: a project. Out: the view of the questions and the plan, or of the training a
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from training.base_facts import BaseFacts, read_base_facts
 from training.dataset import Dataset
 from training.device import DeviceFacts, find_device
 from training.plan import Plan, make_plan
-from training.runs import Job, Run
+from training.runs import CACHE, Job, Run
+from training.timing import recall_speed
 
 DIALS = ("quick", "balanced", "thorough")
 ANSWERS = ("intent", "trigger", "noun", "base", "dial")
@@ -95,12 +96,15 @@ def _said(value: Any) -> dict[str, Any]:
 
 
 def plan_for(project: Project, dataset: Dataset, *, dial: str = "") -> Plan:
-    """The plan as the project stands."""
-    about = project.about
-    return make_plan(
-        intent=about.intent, trigger=about.trigger, noun=about.noun, pictures=dataset.items, base_facts=_base_facts(about.base), device=_device(),
+    """The plan as the project stands; its forecast rests on earlier runs of this project where there are some."""
+    about, facts, device = project.about, _base_facts(project.about.base), _device()
+    plan_with = partial(
+        make_plan, intent=about.intent, trigger=about.trigger, noun=about.noun, pictures=dataset.items, base_facts=facts, device=device,
         dial=dial or about.dial, overrides=as_paths(about.overrides),  # type: ignore[arg-type]
     )  # fmt: skip
+    first = plan_with()
+    speed = recall_speed(project.runs / CACHE, base=facts, device=device, settings=first.settings)
+    return plan_with(speed=speed) if speed else first
 
 
 @lru_cache(maxsize=8)

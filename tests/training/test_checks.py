@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.checks import files, overlays, subjects, wording
+from training.checks import files, overlays, several, subjects, wording
 from training.checks.base import Scene
 from training.dataset import Dataset, Item
 from training.edits import Caption, Crop, KeepOneOf, LeaveOut, Weight
 from training.inspect import estimated_tokens, judge
 from training.looks import measure
+from training.measures import MAP_PX
 
 PLAIN = measure(Image.new("RGB", (128, 128), (240, 240, 240)), id="x", size_hw=(128, 128))
 
@@ -108,11 +109,43 @@ def test_text_at_an_edge_is_cropped_away_and_in_the_middle_left_out():
     one = scene(["a"])
 
     def fix(box):
-        letters = replace(PLAIN.letters, lines=2, letters=12, box=box)
+        letters = replace(PLAIN.letters, lines=2, box=box)
         return overlays.lettering(replace(one, looks={"0.png": replace(one.looks["0.png"], letters=letters)}))[0].fix
 
     assert fix((0.1, 0.9, 0.6, 0.95)) == Crop("0.png", pytest.approx((0, 0, 1, 0.86)))
     assert isinstance(fix((0.1, 0.5, 0.6, 0.55)), LeaveOut)
+
+
+def test_a_label_that_moves_with_the_product_is_no_fault_and_a_watermark_in_all_pictures_is():
+    many = scene(["x"] * 10)
+
+    def found(boxes, intent="product"):
+        looks = {
+            key: replace(look, letters=replace(PLAIN.letters, lines=1, box=box))
+            for (key, look), box in zip(many.looks.items(), boxes, strict=True)
+        }
+        return len(overlays.lettering(replace(many, looks=looks, intent=intent)))
+
+    moving = [(0.05 * number, 0.3, 0.05 * number + 0.3, 0.4) for number in range(10)]
+    assert found(moving) == 0 and found(moving, intent="style") == 10
+    assert found([(0.6, 0.9, 0.95, 0.97)] * 10) == 10
+
+
+def test_two_of_the_subject_are_noticed_and_a_set_of_pairs_is_left_alone():
+    def colours(*lefts):
+        drawn = np.zeros((MAP_PX, MAP_PX), np.uint8)
+        for left in lefts:
+            drawn[20:40, left : left + 12], drawn[12:19, left + 3 : left + 9] = 118, 170  # a blue body with an orange cap
+        return drawn.tobytes().hex()
+
+    def found(*pictures):
+        ten = scene(["x"] * 10)
+        looks = {key: replace(look, colours=drawn) for (key, look), drawn in zip(ten.looks.items(), pictures, strict=True)}
+        return [fault.key for fault in several.several_subjects(replace(ten, looks=looks))]
+
+    single = [colours(left) for left in range(4, 31, 3)]
+    assert found(*single, colours(4, 30)) == ["9.png"]
+    assert found(*single, single[3]) == [] == found(*[colours(4, 30)] * 10)
 
 
 def test_one_background_is_mended_by_showing_the_others_more_often():
@@ -132,7 +165,7 @@ def test_two_large_faces_are_several_subjects_and_a_passer_by_is_none():
         "0.png": replace(two.looks["0.png"], faces=(large, replace(large, box=(0.5, 0.1, 0.8, 0.5)))),
         "1.png": replace(PLAIN, faces=(large, small)),
     }
-    assert [fault.key for fault in subjects.several_subjects(replace(two, looks=looks))] == ["0.png"]
+    assert [fault.key for fault in several.several_subjects(replace(two, looks=looks))] == ["0.png"]
 
 
 def test_a_scene_without_pictures_is_judged_without_a_crash():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from benchmarks.planted import photo
+from benchmarks.planted import FACE, cut_face, photo
 from training import measures
 from training.decode import jpeg_quality
 from training.faces import find_faces
@@ -51,6 +51,15 @@ def test_a_subject_on_a_plain_ground_and_a_gradient_are_no_border():
     assert measures.inner_box(np.asarray(plain)) is None and measures.inner_box(gradient) is None
 
 
+@pytest.mark.parametrize("box", [(30, 25, 250, 262), (60, 0, 240, 300)])
+def test_a_square_thing_on_plain_ground_and_one_from_edge_to_edge_on_shaded_ground_are_no_border(box):
+    ground = np.linspace(205, 225, 300).astype(np.uint8)[:, None, None].repeat(300, 1).repeat(3, 2)  # a studio's wall, darker above
+    ground[:] = ground if box[1] == 0 else 215
+    picture = Image.fromarray(ground)
+    ImageDraw.Draw(picture).rectangle(box, fill=(30, 90, 160))
+    assert measures.inner_box(np.asarray(picture)) is None
+
+
 @pytest.mark.parametrize("quality", [10, 25, 50, 75, 92])
 def test_the_quality_of_a_jpeg_is_told_from_its_table(tmp_path, quality):
     photo("coffee.png").save(tmp_path / "a.jpg", quality=quality)
@@ -77,8 +86,27 @@ def test_lettering_is_found_straight_and_slanted(angle):
     ImageDraw.Draw(layer).text((60, 190), "SAMPLE PREVIEW", font=ImageFont.load_default(42), fill=255)
     picture.paste((255, 255, 255), mask=layer.rotate(angle))
     found = lettering(np.asarray(picture))
-    assert found.lines >= 1 and found.letters >= 6
+    assert found.lines == 1 and found.box[0] < 0.2 and found.box[2] > 0.6
     assert lettering(np.asarray(photo("coffee.png"))).lines == 0
+
+
+def test_lettering_is_found_on_a_banner_in_pieces_and_in_a_corner_and_not_in_leaves_or_bricks():
+    picture = photo("coffee.png")
+    width = picture.width
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((0, 300, width, 350), fill=(150, 20, 20))
+    pen.text((40, 305), "SUMMER SALE -50%", font=ImageFont.load_default(36), fill=(255, 255, 255))
+    pen.text((width - 190, 10), "www.brandshop.com", font=ImageFont.load_default(20), fill=(255, 255, 255))
+    found = lettering(np.asarray(picture))
+    assert found.lines == 2 and found.box[1] < 0.06 and found.box[3] > 0.8
+    assert [lettering(np.asarray(photo(name))).lines for name in ("grass.png", "brick.png", "chelsea.png")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_a_face_is_called_cut_from_a_quarter_on_and_whole_with_little_room(side):
+    picture = photo("astronaut.png")
+    parts = [cut_face(picture, FACE, side=side, share=share) for share in (-0.08, 0.28, 0.5)]
+    assert [[face.is_cut for face in find_faces(np.asarray(part))][:1] for part in parts] == [[False], [True], [True]]
 
 
 def test_a_whole_face_is_found_and_a_cut_one_is_known_as_cut():

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from training.need import need_of
+import numpy as np
+from PIL import Image
+
+from pipelines.families.base import load_base
+from training.config import SubjectSettings, TrainSettings
+from training.dataset import load_dataset
+from training.need import measure_need, need_of
 
 
 def rows(chance: np.random.Generator, count: int, *, shift: float = 0.0) -> np.ndarray:
@@ -37,3 +43,20 @@ def test_too_few_pairs_say_nothing():
     chance = np.random.default_rng(1)
     assert not need_of(rows(chance, 3), rows(chance, 3)).is_close
     assert not need_of(rows(chance, 1), rows(chance, 1)).is_close
+
+
+def test_the_base_is_asked_for_the_captions_of_the_set(tmp_path: Path, tiny_sd1: Path):
+    for number, place in enumerate(("on a table", "in the grass", "beside a red chair")):
+        Image.effect_noise((64, 64), 40 + 30 * number).convert("RGB").save(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_text(place)
+    settings = TrainSettings(base=str(tiny_sd1), subject=SubjectSettings(intent="product", trigger="tinbot", noun="robot"))
+    work = measure_need(load_base(str(tiny_sd1)), load_dataset(tmp_path), settings, folder=tmp_path / "drawn")
+    phases = []
+    while True:
+        try:
+            phases.append(next(work))
+        except StopIteration as end:
+            need = end.value
+            break
+    assert phases[-1].done == phases[-1].total == need.pairs == 3
+    assert len(list((tmp_path / "drawn").glob("*.png"))) == 3 and 0 <= need.told_apart <= 1

@@ -15,7 +15,7 @@ from training.edits import Crop, KeepOneOf, LeaveOut
 
 SMALLEST = 0.5  # of the base's size: below, even a reduced bucket shows little
 LONGEST = 2.5  # longer : shorter side; buckets go to 2
-NEAR = ((3, 0.8), (5, 0.92), (10, 0.95), (14, 0.975))  # (bits of the perceptual hash that differ at most, likeness at least)
+NEAR = ((3, 0.8), (8, 0.95), (10, 0.965), (14, 0.975))  # (bits of the perceptual hash that differ at most, likeness at least)
 LOW_QUALITY = 30
 BLOCKY = 0.65
 

@@ -28,15 +28,25 @@ def too_dark(scene: Scene) -> list[Fault]:
 
 def too_bright(scene: Scene) -> list[Fault]:
     """Washed out: even dark parts are light; or much of the subject is clipped; or, off a plain ground, far lighter than nearly all of the set."""
-    lightest = float(np.percentile([look.light.middle for look in scene.seen] or [0.0], 90))
-    unusual = max(0.8, lightest + 0.08)
-    marks = [(look.light.middle > unusual and look.ground.plain < 0.95) or _is_washed_out(look.light) for look in scene.seen]
+    lightest, palest = _ninetieth([look.light.middle for look in scene.seen]), _ninetieth([look.light.low for look in scene.seen])
+    unusual, pale = max(0.8, lightest + 0.1), max(0.55, palest + 0.1)
+    marks = [
+        (look.light.middle > unusual and look.ground.plain < 0.95)
+        or (look.light.middle > 0.9 and look.light.low > pale)
+        or _is_washed_out(look.light, is_plain=look.ground.plain >= 0.95)
+        for look in scene.seen
+    ]
     return _faults(scene, "too bright", marks)
 
 
-def _is_washed_out(light: Light) -> bool:
+def _ninetieth(values: list[float]) -> float:
+    return float(np.percentile(values or [0.0], 90))
+
+
+def _is_washed_out(light: Light, *, is_plain: bool) -> bool:
+    """What is clipped may be a white studio's light on a plain ground, unless dark parts of the subject are gone too."""
     is_pale = light.low > 0.74 and light.middle > 0.8
-    is_clipped = light.white > 0.34
+    is_clipped = light.white > 0.34 and (not is_plain or light.subject_low > 0.6)
     return is_pale or is_clipped or (light.middle > 0.97 and light.white > 0.04 and light.subject_low > 0.34)
 
 

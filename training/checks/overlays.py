@@ -5,14 +5,19 @@ In: a `Scene`. Out: faults with fixes.
 
 from __future__ import annotations
 
+import numpy as np
+
 from training.checks.base import Fault, Scene
 from training.crops import to_original
 from training.dataset import Item
 from training.edits import Box, Crop, Edit, Flatten, LeaveOut, Trim
 from training.looks import Look
 
-SCREEN_LETTERS = 200
-SCREEN_FLAT = 0.65
+FEWEST = 8  # pictures: below, nothing can be said about what they share
+LABELLED = 0.4  # of the pictures hold lettering if it stands on the subject itself
+SAME_PLACE = 0.05  # standard deviation of a watermark's place, as a share of the side
+SCREEN_LINES = 6
+SCREEN_FLAT = 0.5
 TRANSPARENT = 0.002  # share of transparent pixels
 
 
@@ -39,16 +44,27 @@ def screenshot(scene: Scene) -> list[Fault]:
 
 
 def lettering(scene: Scene) -> list[Fault]:
-    """Text laid over the picture, unless it is a screenshot. At an edge the fix cuts it off, elsewhere it leaves the picture out."""
-    return [
-        Fault(item.key, "text", _without_text(item, look))
-        for item, look in zip(scene.items, scene.seen, strict=True)
-        if look.letters.lines and not _is_screen(look)
-    ]
+    """Text laid over the picture, unless it is a screenshot, or the product's own label. At an edge the fix cuts it off, elsewhere it
+    leaves the picture out.
+    """
+    marked = [(item, look) for item, look in zip(scene.items, scene.seen, strict=True) if look.letters.lines and not _is_screen(look)]
+    if scene.intent != "style" and _is_label(len(scene.items), [look.letters.box for _, look in marked]):
+        return []
+    return [Fault(item.key, "text", _without_text(item, look)) for item, look in marked]
+
+
+def _is_label(pictures: int, boxes: list[Box]) -> bool:
+    """True if lettering stands in many pictures, each time somewhere else: it moves with the subject, so it belongs to it. A watermark
+    stands in the same place.
+    """
+    if pictures < FEWEST or len(boxes) < LABELLED * pictures:
+        return False
+    centres = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
+    return max(np.std(centres, axis=0)) > SAME_PLACE
 
 
 def _is_screen(look: Look) -> bool:
-    return look.letters.letters >= SCREEN_LETTERS and look.flat >= SCREEN_FLAT
+    return look.letters.lines >= SCREEN_LINES and look.flat >= SCREEN_FLAT
 
 
 def _without_text(item: Item, look: Look) -> Edit:

@@ -10,7 +10,8 @@ from training.checks.base import Check
 from training.checks.files import compressed, exact_double, extreme_shape, near_double, too_small, unreadable
 from training.checks.light import blurred, low_contrast, too_bright, too_dark
 from training.checks.overlays import border, lettering, screenshot, transparent
-from training.checks.subjects import face_cut, one_background, one_view, several_subjects, unlike_rest
+from training.checks.several import several_subjects
+from training.checks.subjects import face_cut, one_background, one_view, unlike_rest
 from training.checks.wording import (
     caption_identical,
     caption_language,
