@@ -126,6 +126,7 @@ def _answer(workspace: Workspace, look: Look, actions: Mapping[str, Act], reques
     if not reply.with_view or (reply.go and "project" in reply.go):
         return answer
     view = look(ask)
+    answer |= {"now": view.pop("now")} if "now" in view else {}  # what changes all the time makes no new version of the whole view
     version = hashlib.sha256(json.dumps(view, sort_keys=True, default=str).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     if ask.do == "look" and version == request.get("seen"):
         return answer

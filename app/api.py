@@ -6,7 +6,7 @@ In: plain values. Out: plain values. Each is one call of what the page's buttons
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import gradio as gr
 from gradio.data_classes import FileData
@@ -57,6 +57,7 @@ def publish(workspace: Workspace) -> None:
         return _said(lambda: _bundle(workspace, project))
 
     for function in (create_project, add_pictures, start, status, preview, pictures, export, bundle):
+        function.__annotations__ = get_type_hints(function)  # Gradio takes a postponed return type for a text, and would call it Any
         gr.api(function, api_name=function.__name__, queue=False)
 
 

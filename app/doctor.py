@@ -1,14 +1,19 @@
 """The dataset doctor's findings for the page: asked for, made in a process of their own, kept beside the pictures.
 
 In: a project. Out: its newest report as plain JSON, whether it still fits the pictures, and how far a running one is.
+One process looks at a project at a time, and begins while pictures still arrive: it goes on until its report fits what lies there.
 The checks themselves are training/inspect.py's; here they are only started, stored and read.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +22,14 @@ from app.projects import Project, Workspace
 from app.shelf import shelf_signature
 from pipelines.atomic import write_atomically
 
+logger = logging.getLogger(__name__)
 REPORT = ".report.json"
 RUNNING = ".report.running"
-SILENCE_SECONDS = 30.0
+LOCK = ".report.lock"
+ARRIVING = ".arriving"
+ARRIVAL_SECONDS = 10.0  # after this long without another batch, no more are on their way
+WORTH_A_LOOK = 100  # files that came while others still do, and twice as many the next time: each look starts an encoder of its own
+START_SECONDS = 60.0  # a process that was asked for may take so long to begin, on a busy machine
 STARTER_SIZE_PX = 256
 
 
@@ -43,12 +53,11 @@ def running_progress(project: Project) -> tuple[int, int] | None:
     """(done, total) of a report being made; None where none is."""
     path = project.path / RUNNING
     try:
-        if time.time() - path.stat().st_mtime > SILENCE_SECONDS:
-            return None
+        is_starting = time.time() - path.stat().st_mtime < START_SECONDS
         done, total = path.read_text().split()
-        return int(done), int(total)
     except (OSError, ValueError):
         return None
+    return (int(done), int(total)) if is_starting or _is_held(project) else None
 
 
 def ask_report(workspace: Workspace, project: Project) -> None:
@@ -56,31 +65,84 @@ def ask_report(workspace: Workspace, project: Project) -> None:
     report = read_report(project)
     if running_progress(project) is not None or (report and report["signature"] == report_signature(project)):
         return
-    (project.path / RUNNING).write_text("0 0")
+    _tell(project.path / RUNNING, 0, 0)
     log = workspace.jobs / "workers" / "doctor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     jobs.spawn_child(["--examine", str(project.path)], device="cpu", log=log)
 
 
-def examine(project: Project) -> None:
-    """Makes the report; runs in the process that ask_report started."""
+def tell_arrival(project: Project, *, are_more_coming: bool) -> None:
+    """A batch of pictures has arrived; the doctor waits for the rest unless many are there already."""
+    path = project.path / ARRIVING
+    path.touch() if are_more_coming else path.unlink(missing_ok=True)
+
+
+def _wait_for_arrivals(project: Project, *, looked_at: int) -> int:
+    """How many files lie there, once no more are on their way or enough are new."""
+    while (count := sum(1 for _ in project.pictures.rglob("*"))) - looked_at < max(WORTH_A_LOOK, 2 * looked_at) and _is_arriving(project):
+        time.sleep(0.1)
+    return count
+
+
+def _is_arriving(project: Project) -> bool:
+    try:
+        return time.time() - (project.path / ARRIVING).stat().st_mtime < ARRIVAL_SECONDS
+    except OSError:
+        return False
+
+
+def examine(workspace: Workspace, id: str) -> None:
+    """Makes the report, and makes it again while pictures and words change under it; runs in the process that ask_report started.
+    Returns at once where another process is at it.
+    """
+    path = workspace.project(id).path
+    with _held(path) as is_mine:
+        if not is_mine:
+            return
+        try:
+            import training.inspect  # noqa: F401 - its libraries load while pictures still arrive
+
+            signature, looked_at = "", 0
+            while signature != report_signature(workspace.project(id)):
+                looked_at = _wait_for_arrivals(workspace.project(id), looked_at=looked_at)
+                signature = report_signature(workspace.project(id))
+                write_atomically(path / REPORT, json.dumps(_examined(workspace.project(id), signature), ensure_ascii=False).encode())
+        finally:
+            (path / RUNNING).unlink(missing_ok=True)
+
+
+def _examined(project: Project, signature: str) -> dict[str, Any]:
     from app.shelf import read_shelf
     from training.inspect import inspect_dataset
 
-    signature, dataset, about = report_signature(project), read_shelf(project), project.about
-    running = project.path / RUNNING
+    about, running = project.about, project.path / RUNNING
     try:
         report = inspect_dataset(
-            dataset, intent=about.intent, trigger=about.trigger, noun=about.noun, base_size_px=base_size_px(about.base),
+            read_shelf(project), intent=about.intent, trigger=about.trigger, noun=about.noun, base_size_px=base_size_px(about.base),
             cache=project.path / ".doctor", progress=lambda done, total: _tell(running, done, total),
         )  # fmt: skip
-        write_atomically(project.path / REPORT, json.dumps(_record(report, signature), ensure_ascii=False).encode())
     except Exception as error:
-        record: dict[str, Any] = {"signature": signature, "score": None, "problems": [], "error": str(error)}
-        write_atomically(project.path / REPORT, json.dumps(record).encode())
-        raise
-    finally:
-        running.unlink(missing_ok=True)
+        logger.exception("%s could not be examined", project.id)
+        return {"signature": signature, "score": None, "problems": [], "error": str(error)}
+    return _record(report, signature)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """True for the one process that may look; the system lets go when that ends, however it ends."""
+    with (path / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def _is_held(project: Project) -> bool:
+    with suppress(OSError), _held(project.path) as is_free:
+        return not is_free
+    return False
 
 
 def base_size_px(base: str) -> int:
@@ -105,9 +167,9 @@ def _record(report: Any, signature: str) -> dict[str, Any]:
     return {"signature": signature, "score": report.score, "summary": report.summary, "problems": problems, "top": top}
 
 
-def remove_report(project_path: Path) -> None:
+def remove_report(project: Project) -> None:
     """Forget the report, so that the next look makes a new one."""
-    (project_path / REPORT).unlink(missing_ok=True)
+    (project.path / REPORT).unlink(missing_ok=True)
 
 
 def _tell(path: Path, done: int, total: int) -> None:

@@ -69,7 +69,7 @@ def cancel(workspace: Workspace, run: Run) -> None:
     for ticket in waiting(workspace):
         if ticket.run.path == run.path:
             ticket.path.unlink(missing_ok=True)
-            run.append(Stopped(_last_step(run)))
+            run.append(Stopped(last_step(run)))
             return
     run.ask_to_stop()
 
@@ -272,7 +272,8 @@ def _tickets(workspace: Workspace, paths: Sequence[Path]) -> list[Ticket]:
     return found
 
 
-def _last_step(run: Run) -> int:
+def last_step(run: Run) -> int:
+    """How far a training came."""
     steps = [record["step"] for record in run.records()[0] if record.get("kind") == "step"]
     return steps[-1] if steps else 0
 

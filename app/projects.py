@@ -227,9 +227,8 @@ def _add_sample(workspace: Workspace, source: Path) -> Project:
     about = About.model_validate_json((source / "project.json").read_bytes())
     project = workspace.create(about.name)
     _link_tree(source, project.pictures, leave_out=("project.json",))
-    trained = source.parent / "trained" / source.name  # made by app/shipped.py
-    if (trained / "job.json").exists():
-        shutil.copytree(trained, project.runs / "sample")
+    for job in sorted((source.parent / "trained").glob(f"{source.name}*/job.json")):  # <set>, <set>-drawn: made by app/shipped.py
+        shutil.copytree(job.parent, project.runs / f"sample{job.parent.name.removeprefix(source.name)}")
     return project.changed(**(about.model_dump() | {"made_at": now(), "is_sample": True}))
 
 

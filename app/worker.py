@@ -23,6 +23,7 @@ from app import jobs
 from app.intake import sweep_uploads
 from app.judging import Due, judge, judge_beside, mark
 from app.projects import Workspace, open_workspace
+from pipelines.events import Stopped
 from training.runs import Run, open_run
 
 logger = logging.getLogger(__name__)
@@ -201,6 +202,12 @@ def train_one(run: Run, *, with_verdict: bool = True) -> int:
     """One training in this process; its end stands in the run. Returns the exit code."""
     from training.execute import execute
 
+    is_cancelled = (
+        not with_verdict and run.is_asked_to_stop()
+    )  # while this process was starting; execute takes an earlier request for an old one
+    if is_cancelled:
+        run.append(Stopped(jobs.last_step(run)))
+        return 0
     try:
         execute(run)
     except Exception:
@@ -240,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.examine:
         from app.doctor import examine
 
-        examine(open_workspace(chosen.examine.parent).project(chosen.examine.name))
+        examine(open_workspace(chosen.examine.parent), chosen.examine.name)
         return 0
     dispatch(open_workspace(chosen.workspace), chosen.device, idle_seconds=chosen.idle_seconds)
     return 0

@@ -1,7 +1,8 @@
-"""How well and how fast the doctor finds faults: `python -m benchmarks.doctor [recall|speed|memory]`.
+"""How well and how fast the doctor finds faults: `python -m benchmarks.doctor [recall|faces|speed|memory]`.
 
-recall: 400 good pictures (sample data and scikit-image's photos) with 15 planted faults of each kind; prints recall and false
-alarms by kind. speed: 300 JPEGs of 12 megapixels. memory: 2,000 pictures. Writes into a temporary folder only.
+recall: 400 good pictures (sample data and scikit-image's photos) with at least 15 planted faults of each kind; prints recall and false
+alarms by kind. faces: the portraits in a folder of yours, cut and whole. speed: 300 JPEGs of 12 megapixels. memory: 2,000 pictures.
+Writes into a temporary folder only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from PIL import Image
 from benchmarks import planted as plant
 from pipelines.card import Intent
 from training.dataset import load_dataset
+from training.decode import SUFFIXES, open_image
 from training.edits import KeepOneOf
+from training.faces import find_faces
 from training.inspect import Report, inspect_dataset
 
 SAMPLES = Path(__file__).resolve().parent.parent / "sample_data"
@@ -62,22 +65,22 @@ def spoiled_set(
     folder: Path, source: Source, samples: Sequence[plant.Sample], others: Sequence[plant.Sample], *, rng: np.random.Generator
 ) -> tuple:
     """Writes one set; returns (planted faults, names of the pictures that stayed good)."""
-    chosen = [samples[index] for index in sorted(rng.choice(len(samples), min(source.good, len(samples)), replace=False))]
+    order = [samples[index] for index in rng.permutation(len(samples))]
+    chosen = order[: source.good]
     names = plant.write_good(folder, chosen)
     is_photos = source.name == "photos"
-    several = {"product": 8, "character": 7}.get(source.name, 0)  # styles may show crowds
-    share = {kind: several if kind == "several subjects" else 3 if is_photos else 4 for kind in plant.PIXELS}
-    found: list[plant.Planted] = []
-    for kind, each in share.items():
-        found += plant.plant_pixels(folder, chosen, [kind], each=each, rng=rng)
-    found += plant.plant_files(folder, chosen, each=3 if is_photos else 4, rng=rng)
+    each = 3 if is_photos else 4
+    found = plant.plant_pixels(folder, chosen, list(plant.PIXELS), each=each, rng=rng)
+    found += plant.plant_files(folder, chosen, each=each, rng=rng)
+    if source.intent != "style":  # styles may show crowds
+        found += plant.plant_several(folder, chosen, each=8, rng=rng)
     if not is_photos:
         found += plant.plant_unlike(folder, others, each=5, rng=rng)
-        found += plant.plant_captions(folder, names, trigger="fjordbottle", noun=source.noun, each=5, rng=rng)
+        worded = plant.write_good(folder, order[source.good : source.good + 30], stem="worded")
+        found += plant.plant_captions(folder, worded, trigger="fjordbottle", noun=source.noun, each=5, rng=rng)
         bad = {entry.name for entry in found}
-        found += plant.plant_identical(folder, [name for name in names if name not in bad], each=5, rng=rng)
-    bad = {entry.name for entry in found}
-    return tuple(found), tuple(name for name in names if name not in bad)
+        found += plant.plant_identical(folder, [name for name in worded if name not in bad], each=5, rng=rng)
+    return tuple(found), tuple(names)
 
 
 def recall(seed: int) -> None:
@@ -141,6 +144,20 @@ def _wrong_codes(name: str, codes: set[str], found: Sequence[plant.Planted]) -> 
     return codes - rightly
 
 
+def portraits(folder: Path) -> None:
+    """Prints how often faces in a folder's pictures are called cut, by the share that is cut off; below 0 they are whole."""
+    print("| share of the face cut off | pictures | called cut |\n| --- | --- | --- |")
+    pictures = [open_image(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    whole = [(picture, faces[0].box) for picture in pictures if (faces := find_faces(np.asarray(picture))) and not faces[0].is_cut]
+    for share in (-0.05, 0.2, 0.3, 0.4, 0.5, 0.6):
+        called = []
+        for picture, (left, top, right, bottom) in whole:
+            box = (left * picture.width, top * picture.height, right * picture.width, bottom * picture.height)
+            parts = [plant.cut_face(picture, box, side=side, share=share) for side in range(4)]
+            called += [bool((faces := find_faces(np.asarray(part))) and faces[0].is_cut) for part in parts]
+        print(f"| {share:.0%} | {len(called)} | {sum(called) / max(len(called), 1):.0%} |")
+
+
 def large_pictures(folder: Path, *, count: int, size: tuple[int, int], different: int = 20) -> None:
     """Writes `count` photographs as JPEG: `different` ones, each several times with other bytes behind its end, so that every file is new to the doctor."""
     samples = plant.photo_samples()
@@ -188,12 +205,15 @@ def _cpu_seconds() -> float:
 def main() -> int:
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="recall", choices=("recall", "speed", "memory"))
+    parser.add_argument("what", nargs="?", default="recall", choices=("recall", "faces", "speed", "memory"))
+    parser.add_argument("--portraits", type=Path, help="for faces: a folder of pictures with one large, whole face each")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--pictures", type=int, default=0, help="how many, for speed and memory")
     asked = parser.parse_args()
     if asked.what == "recall":
         recall(asked.seed)
+    elif asked.what == "faces":
+        portraits(asked.portraits or parser.error("faces needs --portraits FOLDER"))
     elif asked.what == "speed":
         timed(asked.pictures or 300, (4000, 3000))
     else:

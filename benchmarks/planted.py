@@ -145,19 +145,55 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
+WORDS = (
+    *("SAMPLE PREVIEW", "© Studio Nord 2024", "PROOF ONLY", "www.brandshop.com"),
+    *("12.08.2024  17:45", "SUMMER SALE -50%", "only 19,95 EUR", "New in store"),
+)
+INKS = ((255, 255, 255), (10, 10, 10), (255, 140, 0), (150, 20, 20))
+# how lettering is laid over: (how often, smallest and largest letters as a share of the side, least and most opaque of 255)
+OVERLAYS: dict[str, tuple[float, tuple[float, float], tuple[int, int]]] = {
+    "line": (0.3, (0.07, 0.12), (180, 255)),
+    "slanted": (0.2, (0.07, 0.12), (180, 255)),
+    "corner": (0.2, (0.045, 0.065), (180, 255)),
+    "banner": (0.15, (0.07, 0.1), (255, 255)),
+    "watermark": (0.15, (0.1, 0.14), (110, 170)),
+}
+
+
 def watermarked(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    words = ("SAMPLE PREVIEW", "© Studio Nord 2024", "PROOF ONLY", "www.brandshop.com", "12.08.2024  17:45", "SUMMER SALE -50%")[
-        rng.integers(6)
-    ]
+    """Words as marketers' pictures carry them: a line, slanted, small in a corner, on a banner, half transparent across the middle. The ink
+    is one that can be seen on what lies beneath, or the one that is seen best."""
+    kind = str(rng.choice(list(OVERLAYS), p=[often for often, _, _ in OVERLAYS.values()]))
+    _, sizes, opacities = OVERLAYS[kind]
+    words, size = WORDS[rng.integers(len(WORDS))], min(picture.size) * rng.uniform(*sizes)
+    size *= min(1.0, 0.94 * picture.width / font(size).getbbox(words)[2])
+    wide, high = (int(side) for side in font(size).getbbox(words)[2:])
+    spans = {"corner": (0.03, 0.97), "slanted": (0.3, 0.7), "watermark": (0.3, 0.7)}
+    low, high_end = spans.get(kind, (0.05, 0.95))
+    across, down = rng.choice((low, high_end), 2) if kind == "corner" else rng.uniform(low, high_end, 2)
+    left, top = int((picture.width - wide) * across), int((picture.height - high) * down)
+    ground = np.asarray(picture, np.float32)[top : top + high + 1, left : left + wide + 1].reshape(-1, 3)
     layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
-    size = min(picture.size) * rng.uniform(0.07, 0.12)
-    place = (picture.width * rng.uniform(0.04, 0.15), picture.height * rng.uniform(0.05, 0.85))
-    ground = np.asarray(picture.convert("L"))[int(place[1]) : int(place[1] + size)].mean()
-    colour = ((255, 255, 255) if ground < 140 else (10, 10, 10), (255, 140, 0) if ground < 90 else (150, 20, 20))[rng.integers(2)]
-    ImageDraw.Draw(layer).text(place, words, font=font(size), fill=(*colour, int(rng.integers(180, 256))))
-    if rng.random() < 0.4:
-        layer = layer.rotate(rng.choice([-30, 25, 35]), center=(picture.width / 2, place[1]), translate=(0, picture.height / 2 - place[1]))
+    if kind == "banner":
+        ground = np.array([INKS[rng.integers(len(INKS))]], np.float32)
+        colour = tuple(int(value) for value in ground[0])
+        ImageDraw.Draw(layer).rectangle((0, top - 0.35 * high, picture.width, top + 1.35 * high), fill=(*colour, 255))
+    opacity = int(rng.integers(opacities[0], opacities[1] + 1))
+    ImageDraw.Draw(layer).text((left, top), words, font=font(size), fill=(*_ink(rng, ground, opacity), opacity))
+    if kind == "slanted":
+        angle = float(rng.choice([-30, 25, 35]))
+        layer = layer.rotate(angle, resample=Image.Resampling.BICUBIC, center=(left + wide / 2, top + high / 2))
     return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")
+
+
+def _ink(rng: np.random.Generator, ground: np.ndarray, opacity: int) -> tuple[int, int, int]:
+    """A colour that stands out from the ground [N, 3] by 60 of 255 in lightness; where none does, the one that stands out most."""
+
+    def contrast(ink: tuple[int, int, int]) -> float:
+        return float(np.abs((ground - ink) @ np.array((0.3, 0.59, 0.11))).mean()) * opacity / 255
+
+    seen = [ink for ink in INKS if contrast(ink) >= 60] or [max(INKS, key=contrast)]
+    return seen[rng.integers(len(seen))]
 
 
 def screenshot(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
@@ -181,23 +217,27 @@ def screenshot(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
     return screen
 
 
+FACE = (179, 67, 271, 174)  # left, top, right, bottom of the face in astronaut.png
+
+
 def face_cut(rng: np.random.Generator, _: Image.Image) -> Image.Image:
-    face = photo("astronaut.png")  # her face: about x 170-285, y 65-195
-    cuts = ((0, 125, 400, 512), (215, 20, 512, 400), (20, 0, 235, 300), (0, 0, 512, 150), (150, 105, 420, 500))
-    left, top, right, bottom = cuts[rng.integers(len(cuts))]
-    part = face.crop((left, top + int(rng.integers(-4, 5)) if top else 0, right, bottom)).resize(
-        (round((right - left) * 1.3), round((bottom - top) * 1.3))
-    )
-    part = ImageEnhance.Brightness(part).enhance(rng.uniform(0.85, 1.15))
+    """The astronaut's portrait with a quarter to a half of the face cut off at one side, framed anew each time."""
+    part = cut_face(photo("astronaut.png"), FACE, side=int(rng.integers(4)), share=rng.uniform(0.25, 0.55), room=rng.uniform(0.6, 2.0))
+    scale = rng.uniform(300, 500) / min(part.size)
+    part = part.resize((round(part.width * scale), round(part.height * scale)), Image.Resampling.LANCZOS)
+    part = ImageEnhance.Color(ImageEnhance.Brightness(part).enhance(rng.uniform(0.85, 1.15))).enhance(rng.choice([0.0, 0.6, 1.0]))
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else part
 
 
-def several(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    count = int(rng.integers(2, 4))
-    wide = Image.new("RGB", (picture.width * count, picture.height), picture.getpixel((2, 2)))
-    for index in range(count):
-        wide.paste(picture if rng.random() < 0.5 else picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (index * picture.width, 0))
-    return wide
+def cut_face(picture: Image.Image, face: tuple[float, float, float, float], *, side: int, share: float, room: float = 1.0) -> Image.Image:
+    """The picture cut so that this share of a face's box (px) lies outside at one side (0 left, 1 top, 2 right, 3 bottom); a negative
+    share leaves that much room. room: what stays at the other sides, in widths and heights of the face."""
+    left, top, right, bottom = face
+    width, height = right - left, bottom - top
+    box = [left - room * width, top - room * height, right + room * width, bottom + room * height]
+    box[side] = (left + share * width, top + share * height, right - share * width, bottom - share * height)[side]
+    least, most = [max(round(edge), 0) for edge in box[:2]], [round(edge) for edge in box[2:]]
+    return picture.crop((least[0], least[1], min(most[0], picture.width), min(most[1], picture.height)))
 
 
 # kind: (how a picture is spoiled, codes that the doctor may report, ending)
@@ -213,9 +253,8 @@ PIXELS: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "transparent edges": (transparent, ("transparent",), ".png"),
     "heavy compression": (compressed, ("compressed",), ".jpg"),
     "compressed, saved again": (compressed, ("compressed",), ".png"),
-    "lettering": (watermarked, ("lettering", "screenshot"), ".jpg"),
+    "lettering": (watermarked, ("lettering",), ".jpg"),
     "screenshot": (screenshot, ("screenshot",), ".png"),
-    "several subjects": (several, ("several_subjects",), ".jpg"),
     "face cut off": (face_cut, ("face_cut",), ".jpg"),
 }
 LONG = (
@@ -265,7 +304,7 @@ def plant_files(folder: Path, samples: Sequence[Sample], *, each: int, rng: np.r
 
 
 def plant_captions(folder: Path, good: Sequence[str], *, trigger: str, noun: str, each: int, rng: np.random.Generator) -> list[Planted]:
-    """Spoils the captions of some good pictures; returns which. Those pictures count as good no longer."""
+    """Spoils the captions of some good pictures; returns which."""
     chosen = [good[index] for index in rng.choice(len(good), each * 5, replace=False)]
     planted = []
     for number, name in enumerate(chosen):
@@ -281,6 +320,34 @@ def plant_captions(folder: Path, good: Sequence[str], *, trigger: str, noun: str
         path.write_text(caption, "utf-8")
         planted.append(Planted(name, kind, codes))
     return planted
+
+
+def plant_several(folder: Path, samples: Sequence[Sample], *, each: int, rng: np.random.Generator) -> list[Planted]:
+    """Two or three of the subject beside each other: the same picture again, some mirrored, or others of it on a ground of nearly its colour."""
+    planted = []
+    rims = np.array([_rim(sample.picture) for sample in samples])
+    for number, index in enumerate(rng.choice(len(samples), each, replace=False)):
+        count = int(rng.integers(2, 4))
+        alike = np.argsort(np.abs(rims - rims[index]).sum(axis=1))[:6]  # itself first
+        others = [samples[place].picture for place in (index, *rng.choice(alike[1:], count - 1, replace=False))]
+        parts = others if rng.random() < 0.5 else [samples[index].picture] * count
+        height = parts[0].height
+        wide = [part.resize((round(part.width * height / part.height), height)) for part in parts]
+        row = Image.new("RGB", (sum(part.width for part in wide), height))
+        for place, part in enumerate(wide):
+            mirrored = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else part
+            row.paste(mirrored, (sum(other.width for other in wide[:place]), 0))
+        path = folder / f"several_subjects-{number}.jpg"
+        save(row, path)
+        path.with_suffix(".txt").write_text(samples[index].caption + ", several", "utf-8")
+        planted.append(Planted(path.name, "several subjects", ("several_subjects",), source=f"good-{index:03}.jpg"))
+    return planted
+
+
+def _rim(picture: Image.Image) -> np.ndarray:
+    """[3] mean colour of a picture's rim."""
+    small = np.asarray(picture.resize((16, 16), Image.Resampling.BOX), np.float32)
+    return np.concatenate([small[0], small[-1], small[1:-1, 0], small[1:-1, -1]]).mean(axis=0)
 
 
 def plant_unlike(folder: Path, others: Sequence[Sample], *, each: int, rng: np.random.Generator) -> list[Planted]:
@@ -302,12 +369,12 @@ def plant_identical(folder: Path, good: Sequence[str], *, each: int, rng: np.ran
     return [Planted(name, "caption identical", ("caption_identical",)) for name in chosen]
 
 
-def write_good(folder: Path, samples: Sequence[Sample]) -> list[str]:
-    """Writes the good pictures as JPEG with sidecars; returns their names."""
+def write_good(folder: Path, samples: Sequence[Sample], *, stem: str = "good") -> list[str]:
+    """Writes good pictures as JPEG with sidecars; returns their names."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for number, sample in enumerate(samples):
-        path = folder / f"good-{number:03}.jpg"
+        path = folder / f"{stem}-{number:03}.jpg"
         save(sample.picture, path)
         path.with_suffix(".txt").write_text(sample.caption, "utf-8")
         names.append(path.name)

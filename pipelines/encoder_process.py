@@ -6,6 +6,7 @@ loads the model once and ends with `close` or `with`. Does not choose what is en
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import BinaryIO
@@ -39,7 +40,9 @@ class EncoderProcess:
         """Begins to load the model without waiting for it."""
         if self._process is None:
             command = [sys.executable, "-m", "pipelines.encoder_process"]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            threads = max(1, (os.cpu_count() or 1) // 4)  # the caller's threads measure pictures meanwhile
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         return self._process
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:

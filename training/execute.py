@@ -30,6 +30,7 @@ from training.forecast import closing_advice
 from training.latents import cache_dataset, cache_prompts
 from training.precision import DTYPES, choose_precision, settled_precision
 from training.prior import cache_prior
+from training.rights import stated_line
 from training.runs import CACHE, Run
 from training.timing import peak_memory_bytes, remember_speed, speed_of_run
 from training.trainer import Trainer
@@ -85,11 +86,11 @@ def train(run: Run) -> Generator[Event, None, None]:
         precision = choose_precision(
             settings.loop.precision, base, adapter=settings.adapter, latent_shape=shape, conditioning=told, folder=cache
         )
-    card = make_card(run.job.name, settings, base, pictures=len(cached.training))
+    card = make_card(run.job.name, settings, base, pictures=len(cached.training), rights=stated_line(dataset.root))
     yield from Trainer(base, cached, settings, folder=run.path, card=card, precision=precision, prior=prior).run()
 
 
-def make_card(name: str, settings: TrainSettings, base: Base, *, pictures: int) -> Card:
+def make_card(name: str, settings: TrainSettings, base: Base, *, pictures: int, rights: str = "") -> Card:
     """The card of an adapter that these settings teach. Paths are cut to names."""
     recorded = settings.model_dump(mode="json")
     recorded["base"] = Path(settings.base).name if "/" not in settings.base or Path(settings.base).exists() else settings.base
@@ -106,6 +107,7 @@ def make_card(name: str, settings: TrainSettings, base: Base, *, pictures: int) 
         prediction=base.prediction,
         resolution_px=settings.pictures.resolution_px or base.native_size_px,
         pictures=pictures,
+        rights=rights,
         steps=settings.loop.steps,
         batch=settings.loop.batch * settings.loop.accumulation,
         seed=settings.loop.seed,

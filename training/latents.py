@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipelines.errors import DatasetError
-from pipelines.events import Phase
+from pipelines.events import Advice, Phase
 from pipelines.families.base import Base, Conditioning, Frame
 from pipelines.quicken import quick_encoders
 from training.captions import with_trigger
@@ -86,8 +86,11 @@ class CachedDataset:
         return Conditioning(torch.stack([entry["hidden"] for entry in entries]), pooled)
 
 
-def cache_dataset(dataset: Dataset, base: Base, settings: TrainSettings, *, folder: Path) -> Generator[Phase, None, CachedDataset]:
-    """Encode what is not in the cache yet; yields progress, returns the cached dataset. Raises DatasetError if no picture is left to train on."""
+def cache_dataset(dataset: Dataset, base: Base, settings: TrainSettings, *, folder: Path) -> Generator[Phase | Advice, None, CachedDataset]:
+    """Encode what is not in the cache yet; yields progress, returns the cached dataset.
+
+    A file that turns out damaged when its pixels are read is named in an Advice and left out. Raises DatasetError if no picture is left to train on.
+    """
     if not dataset.items:
         raise DatasetError(
             f"No usable picture in {dataset.root.name} ({len(dataset.rejected)} rejected).",
@@ -101,7 +104,13 @@ def cache_dataset(dataset: Dataset, base: Base, settings: TrainSettings, *, fold
     if len(held_out) == len(dataset.items):
         raise DatasetError(f"All {len(held_out)} pictures are held out: none is left to train on.", fix="Take some back.")
     plans = [_plan(item, buckets, base, settings, folder, stride_px=stride_px) for item in dataset.items]
-    yield from _encode_pictures([(plan, item) for plan, item in zip(plans, dataset.items, strict=True)], base, pictures)
+    lost = yield from _encode_pictures([(plan, item) for plan, item in zip(plans, dataset.items, strict=True)], base, pictures)
+    plans = [plan for plan in plans if plan.key not in lost]
+    if all(plan.key in held_out for plan in plans):
+        raise DatasetError(
+            f"Of {len(dataset.items)} pictures {len(lost)} are damaged, and none is left to train on.",
+            fix="`brandprint check` names each and its reason.",
+        )
     prompts: dict[str, Path] = {}
     if not settings.adapter.text_encoder:
         prompts = yield from cache_prompts(base, ("", *(plan.caption for plan in plans)), folder=folder)
@@ -184,25 +193,33 @@ def _plan(
     )
 
 
-def _encode_pictures(work: list[tuple[CachedPicture, Item]], base: Base, settings: PictureSettings) -> Generator[Phase, None, None]:
-    """Write the missing latents, files being opened while the base encodes.
+def _encode_pictures(
+    work: list[tuple[CachedPicture, Item]], base: Base, settings: PictureSettings
+) -> Generator[Phase | Advice, None, set[str]]:
+    """Write the missing latents, files being opened while the base encodes; returns the keys of files that cannot be read whole.
 
     One picture at a time: in a batch the last bits depend on the neighbours, and a run that was killed while encoding would not go on as an unbroken one.
     """
     missing = sorted(
         ((plan, item) for plan, item in work if not all(is_whole(path) for path in plan.latents)), key=lambda pair: pair[0].bucket
     )
-    done = 0
+    done, lost = 0, set[str]()
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as readers:
-        opened = iter(_ahead(readers, lambda pair: _pixels(pair[0], pair[1], settings), missing, ahead=OPENED_AHEAD))
+        opened = iter(_ahead(readers, lambda pair: _read(pair[0], pair[1], settings), missing, ahead=OPENED_AHEAD))
         for _, alike in groupby(missing, key=lambda pair: pair[0].bucket):
             with quick_encoders(base):
                 for plan, _ in alike:
                     yield Phase("pictures", done, len(missing))
-                    _encode_picture(base, plan, *next(opened))
+                    pixels = next(opened)
+                    if isinstance(pixels, DatasetError):
+                        lost.add(plan.key)
+                        yield Advice("unreadable", f"{plan.key} was left out: {pixels.message}", pixels.fix)
+                    else:
+                        _encode_picture(base, plan, *pixels)
                     done += 1
     if missing:
         yield Phase("pictures", done, done)
+    return lost
 
 
 def _encode_picture(base: Base, plan: CachedPicture, pixels: Tensor, mask: Tensor | None) -> None:
@@ -211,6 +228,14 @@ def _encode_picture(base: Base, plan: CachedPicture, pixels: Tensor, mask: Tenso
         with torch.no_grad():
             latent = base.encode_images((pixels.flip(2) if side else pixels)[None].to(base.device))[0].float().cpu()
         _write_entry(path, {"latents": latent, **_latent_mask(mask, latent, flipped=bool(side))})
+
+
+def _read(plan: CachedPicture, item: Item, settings: PictureSettings) -> tuple[Tensor, Tensor | None] | DatasetError:
+    """The picture's pixels, or what is wrong with its file: a JPEG may be damaged behind a good header and a good end."""
+    try:
+        return _pixels(plan, item, settings)
+    except DatasetError as error:
+        return error
 
 
 def _pixels(plan: CachedPicture, item: Item, settings: PictureSettings) -> tuple[Tensor, Tensor | None]:

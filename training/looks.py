@@ -23,7 +23,7 @@ from training.faces import Face, find_faces
 from training.lettering import Lettering, lettering
 
 SIDE_PX = 512  # shorter side at which pictures are measured
-VERSION = 5  # of the measures: raise it and every picture is measured anew
+VERSION = 6  # of the measures: raise it and every picture is measured anew
 
 
 @dataclass(frozen=True)

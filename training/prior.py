@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines.adapter import bare
 from pipelines.errors import DatasetError
-from pipelines.events import Phase
+from pipelines.events import Advice, Phase
 from pipelines.families.base import Base
 from pipelines.settings import DrawSettings, with_values
 from training.config import TrainSettings
@@ -20,7 +20,7 @@ from training.dataset import Dataset, load_dataset
 from training.latents import CachedDataset, cache_dataset
 
 
-def cache_prior(base: Base, settings: TrainSettings, *, folder: Path) -> Generator[Phase, None, CachedDataset]:
+def cache_prior(base: Base, settings: TrainSettings, *, folder: Path) -> Generator[Phase | Advice, None, CachedDataset]:
     """Class pictures, drawn first where there are too few. Raises DatasetError for a folder without pictures."""
     given = settings.loss.prior_folder
     if given:

@@ -83,6 +83,11 @@ def read_rights(project: Path) -> Rights:
         ) from error
 
 
+def stated_line(pictures: Path) -> str:
+    """The card's line for a folder of pictures: what is stated beside them, or one folder up, where a project keeps it; empty where nothing is."""
+    return read_rights(pictures).line() or read_rights(pictures.parent).line()
+
+
 def state_rights(project: Path, batch: Batch, *, files: Sequence[Path] = ()) -> Rights:
     """Adds a statement, with copies of the files that prove it. Raises DatasetError for an empty owner or a missing file."""
     if not batch.owner.strip():

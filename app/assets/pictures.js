@@ -1,7 +1,7 @@
 /* The Pictures step: drop zone, grid of cards with captions edited in place, the doctor's drawer, one picture large. */
 "use strict";
 (() => {
-  const { t, count, html, flag, icon, file, go, place, define, toast, dialog, size } = brandprint;
+  const { t, count, html, flag, icon, file, go, place, patch, patchList, define, dialog, size } = brandprint;
   const DRAFTS = "brandprint.drafts";
   const PAUSE_MS = 450;
 
@@ -22,34 +22,34 @@
       <button type="button" class="shot" data-do="zoom" data-item="${item.key}" aria-label="${t("pictures.zoom", { name })}">${item.has_thumb || part.ui.made.has(item.key) ? html`<img src="${file(item.thumb)}" alt="${item.caption || name}" loading="lazy" decoding="async" width="256" height="256">` : html`<span class="skeleton" style="display:block;height:100%"></span>`}</button>
       <label class="pick"><input type="checkbox" data-onchange="pick" data-item="${item.key}"${flag("checked", part.ui.picked.has(item.key))}><span class="sr">${t("pictures.pick", { name })}</span></label>
       <div class="badges">${item.is_out ? html`<span class="tag">${t("pictures.badge.out")}</span>` : ""}${item.is_held_out ? html`<span class="tag">${t("pictures.badge.held_out")}</span>` : ""}${item.badges.slice(0, 3).map((badge) => html`<span class="tag ${badge.tone}">${badge.says}</span>`)}</div>
-      <div class="words"><textarea rows="2" data-oninput="typed" data-onfocusout="leave" data-item="${item.key}" aria-label="${t("pictures.caption_of", { name })}" placeholder="${t("pictures.no_caption")}" spellcheck="true">${part.ui.texts[item.key] ?? item.caption}</textarea><span class="state" data-state="${state}" title="${stated}"></span></div>
+      <div class="words"><textarea rows="2" data-oninput="typed" data-onfocusout="leave" data-item="${item.key}" aria-label="${t("pictures.caption_of", { name })}" placeholder="${t("pictures.no_caption")}" spellcheck="true">${part.ui.texts[item.key] ?? item.caption}</textarea><span class="state" data-state="${state}" title="${stated}" data-says="${state === "failed" ? stated : ""}"></span></div>
     </article>`;
   }
   function toolbar(part, cards) {
     const view = part.view, { picked, filter } = part.ui;
     const codes = new Map(view.items.flatMap((item) => item.badges.map((badge) => [badge.code, badge.says])));
     return html`<div class="toolbar">
-      <label class="find"><span class="sr">${t("pictures.search")}</span>${icon("search")}<input type="search" data-oninput="search" placeholder="${t("pictures.search")}" value="${part.ui.search}"></label>
+      <label class="find"><span class="sr">${t("pictures.search")}</span>${icon("search")}<input type="search" data-oninput="search" placeholder="${t("pictures.search.short")}" value="${part.ui.search}"></label>
       <label><span class="sr">${t("pictures.filter")}</span><select data-onchange="filter" style="width:auto">
         <option value=""${flag("selected", !filter)}>${t("pictures.filter.all", { n: view.items.length })}</option>${[...codes].map(([code, says]) => html`<option value="${code}"${flag("selected", filter === code)}>${says}</option>`)}
         <option value="-nocaption"${flag("selected", filter === "-nocaption")}>${t("pictures.filter.nocaption")}</option><option value="-out"${flag("selected", filter === "-out")}>${t("pictures.filter.out", { n: view.left_out })}</option>${filter.startsWith("#") ? html`<option value="${filter}" selected>${t("pictures.filter.shown")}</option>` : ""}</select></label>
       <button type="button" class="button" data-do="all">${picked.size && picked.size === cards.length ? t("pictures.none") : t("pictures.all")}</button>
-      ${picked.size ? html`<span class="small soft num">${t("pictures.picked", { n: picked.size })}</span>
-        ${filter === "-out" ? html`<button type="button" class="button" data-do="picked_back">${t("pictures.take_back")}</button>` : html`<button type="button" class="button" data-do="picked_out">${t("pictures.leave_out")}</button>`}<button type="button" class="button" data-do="picked_rotate">${t("pictures.rotate")}</button><button type="button" class="button" data-do="picked_hold">${t("pictures.hold_out")}</button>` : ""}
       <button type="button" class="button" data-do="ask_bulk">${t("pictures.bulk")}</button>
       <span class="grow"></span>
       <label class="button">${icon("plus")}${t("pictures.add")}<input class="sr" id="add-files" type="file" multiple data-onchange="files" accept="image/*,.zip,.txt,.heic,.heif,.avif,.caption,.jsonl,.csv"></label>
     </div>`;
   }
+  /* At the foot, so that selecting moves nothing. */
+  const picks = (part) => html`<div class="picks" role="group" aria-label="${t("pictures.picked", { n: part.ui.picked.size })}"><span class="small soft num">${t("pictures.picked", { n: part.ui.picked.size })}</span>
+      ${part.ui.filter === "-out" ? html`<button type="button" class="button slim" data-do="picked_back">${t("pictures.take_back")}</button>` : html`<button type="button" class="button slim" data-do="picked_out">${t("pictures.leave_out")}</button>`}<button type="button" class="button slim" data-do="picked_rotate">${t("pictures.rotate")}</button><button type="button" class="button slim" data-do="picked_hold">${t("pictures.hold_out")}</button><button type="button" class="button slim" data-do="picked_remove">${icon("trash")}${t("pictures.remove")}</button></div>`;
   function doctor(part) {
-    const { report, looking, is_fresh } = part.view;
+    const { report, is_fresh } = part.view, looking = part.now?.looking;
     const arc = 2 * Math.PI * 40, tone = !report ? "" : report.score >= 75 ? "" : report.score >= 50 ? "warn" : "bad";
-    return html`<aside class="doctor sheet" aria-label="${t("doctor.title")}">
-      <div class="row wide" style="flex-wrap:nowrap"><svg class="ring" viewBox="0 0 92 92" role="img" aria-label="${report ? t("doctor.score", { n: report.score }) : t("doctor.looking")}"><circle class="track" cx="46" cy="46" r="40"/>${report ? html`<circle class="arc ${tone}" cx="46" cy="46" r="40" stroke-dasharray="${arc}" stroke-dashoffset="${arc * (1 - report.score / 100)}"/><text x="46" y="55">${report.score}</text>` : ""}</svg>
-        <div><h2>${report ? t(report.score >= 90 ? "doctor.great" : report.score >= 75 ? "doctor.good" : report.score >= 50 ? "doctor.fair" : "doctor.poor") : t("doctor.title")}</h2><p class="small soft num">${!is_fresh ? (looking && looking[1] ? t("doctor.progress", { done: looking[0], total: looking[1] }) : t("doctor.looking")) : t("doctor.of")}</p></div></div>
+    return html`<div class="row wide" style="flex-wrap:nowrap"><svg class="ring" viewBox="0 0 92 92" role="img" aria-label="${report ? t("doctor.score", { n: report.score }) : t("doctor.looking")}"><circle class="track" cx="46" cy="46" r="40"/>${report ? html`<circle class="arc ${tone}" cx="46" cy="46" r="40" stroke-dasharray="${arc}" stroke-dashoffset="${arc * (1 - report.score / 100)}"/><text x="46" y="55">${report.score}</text>` : ""}</svg>
+        <div><h2>${report ? t(report.score >= 90 ? "doctor.great" : report.score >= 75 ? "doctor.good" : report.score >= 50 ? "doctor.fair" : "doctor.poor") : t("doctor.title")}</h2><p class="small soft num">${!is_fresh ? (looking && looking[1] ? t("doctor.progress", { done: looking[0], total: looking[1] }) : t("doctor.looking")) : part.view.broke ? html`${t("doctor.broke")} <button type="button" class="link" data-do="check_again">${t("doctor.again")}</button>` : t("doctor.of")}</p></div></div>
       <div style="margin-top:12px">${report?.top.length ? html`<h3 style="margin:4px 0 8px">${t("doctor.top")}</h3>${report.top.map((problem) => finding(problem))}` : report ? html`<p class="soft">${t("doctor.nothing")}</p>` : ""}
       ${report && report.problems.length > report.top.length ? html`<details class="finding"><summary class="link small">${t("doctor.all", { n: report.problems.length })}</summary>${report.problems.filter((problem) => !report.top.some((one) => one.index === problem.index)).map((problem) => finding(problem))}</details>` : ""}
-      ${part.view.undo ? html`<div class="finding"><button type="button" class="link small" data-do="undo">${t("pictures.undo", { what: part.view.undo })}</button></div>` : ""}</div></aside>`;
+      ${part.view.undo ? html`<div class="finding"><button type="button" class="link small" data-do="undo">${t("pictures.undo", { what: part.view.undo })}</button></div>` : ""}</div>`;
   }
   const finding = (problem) => html`<div class="finding stack tight" data-key="${problem.index}-${problem.code}"><span>${problem.sentence} <span class="soft small">${problem.cost}</span></span><span class="row">${problem.keys.length ? html`<button type="button" class="link small" data-do="show_problem" data-index="${problem.index}">${t("doctor.show", { n: problem.keys.length })}</button>` : ""}${problem.fixes ? html`<button type="button" class="link small" data-do="fix" data-index="${problem.index}" data-code="${problem.code}">${t("doctor.fix")}</button>` : ""}<button type="button" class="link small" data-do="dismiss" data-code="${problem.code}" style="color:var(--soft)">${t("doctor.dismiss")}</button>${problem.points >= 0.1 ? html`<span class="small good num" title="${t("doctor.of")}">${t("doctor.gain", { n: problem.points })}</span>` : ""}</span></div>`;
   const refusedList = (list) => html`<ul class="refused stack tight">${list.map((entry) => html`<li class="small"><b>${entry.name}</b> ${entry.reason}. <span class="soft">${entry.fix}</span></li>`)}</ul>`;
@@ -76,7 +76,7 @@
         <div class="row">${item.badges.map((badge) => html`<span class="tag ${badge.tone}">${badge.says}</span>`)}${item.is_held_out ? html`<span class="tag">${t("pictures.badge.held_out")}</span>` : ""}</div>
         <label class="field">${t("pictures.caption")}<textarea rows="4" data-oninput="typed" data-onfocusout="leave" data-item="${item.key}">${part.ui.texts[item.key] ?? item.caption}</textarea></label>
         <p class="small soft">${t("pictures.focus.says")}${large.bucket ? " " + t(large.is_enlarged ? "pictures.seen.enlarged" : "pictures.seen", { w: large.bucket[1], h: large.bucket[0] }) : ""}</p>
-        <div class="row">${item.is_out ? html`<button type="button" class="button" data-do="one_back" data-item="${item.key}">${t("pictures.take_back")}</button>` : html`<button type="button" class="button" data-do="one_out" data-item="${item.key}">${t("pictures.leave_out")}</button>`}<button type="button" class="button" data-do="one_rotate" data-item="${item.key}">${t("pictures.rotate")}</button></div>
+        <div class="row">${item.is_out ? html`<button type="button" class="button" data-do="one_back" data-item="${item.key}">${t("pictures.take_back")}</button>` : html`<button type="button" class="button" data-do="one_out" data-item="${item.key}">${t("pictures.leave_out")}</button>`}<button type="button" class="button" data-do="one_rotate" data-item="${item.key}">${t("pictures.rotate")}</button><button type="button" class="button" data-do="one_remove" data-item="${item.key}">${t("pictures.remove")}</button></div>
         <div class="row spread" style="margin-top:12px"><button type="button" class="button slim" data-do="zoom" data-item="${keys[at - 1] || ""}"${flag("disabled", at <= 0)}>${t("previous")}</button><span class="small soft num">${at + 1} / ${keys.length}</span><button type="button" class="button slim" data-do="zoom" data-item="${keys[at + 1] || ""}"${flag("disabled", at >= keys.length - 1)}>${t("next")}</button></div>
       </div></div></dialog>`;
   }
@@ -105,12 +105,15 @@
         ${!view.items.length ? (this.ui.upload && !this.ui.upload.finished ? "" : empty(this)) : html`<div class="pictures-layout" data-ondragover="over" data-ondragleave="unover" data-ondrop="drop"><div>
           ${toolbar(this, cards)}
           ${view.refused.length ? html`<details class="note warn" style="margin:8px 0 16px"><summary>${count("pictures.refused", view.refused.length)}</summary>${refusedList(view.refused)}</details>` : ""}
-          ${cards.length ? html`<div class="cards">${cards.map((item) => card(this, item))}</div>` : html`<p class="soft" style="padding:48px 0;text-align:center">${t("pictures.nothing_found")}</p>`}</div>${doctor(this)}</div>
-          <div class="page-next"><span class="small soft aside">${view.count < 20 ? t("pictures.few") : ""}</span><button type="button" class="button primary" data-do="next">${t("pictures.next." + view.intent)}${icon("arrow")}</button></div>`}
+          ${cards.length ? html`<div class="cards" data-fill="cards"></div>` : html`<p class="soft" style="padding:48px 0;text-align:center">${t("pictures.nothing_found")}</p>`}</div><aside class="doctor sheet" aria-label="${t("doctor.title")}">${doctor(this)}</aside></div>
+          <div class="page-next">${this.ui.picked.size ? picks(this) : html`<span class="small soft aside">${view.count < 20 ? t("pictures.few") : ""}</span>`}<button type="button" class="button primary" data-do="next">${t("pictures.next." + view.intent)}${icon("arrow")}</button></div>`}
         ${zoom(this)}${bulk(this, target)}</div>`;
     },
+    tick() { const place = this.find(".doctor"); if (place) patch(place, doctor(this)); },
     after(view) {
       if (!view) return;
+      const cards = this.find("[data-fill=cards]");
+      if (cards) patchList(cards, chosen(this).map((item) => [item.key, card(this, item)]));
       if (!this.ui.recovered) { this.ui.recovered = true; for (const [key, text] of Object.entries(drafts()[place.project] || {})) { this.ui.texts[key] = text; this.kind.save.call(this, key, text, place.project); } }
       const missing = view.items.filter((item) => !item.has_thumb && !this.ui.made.has(item.key)).map((item) => item.key);
       if (missing.length && !this.ui.making) { this.ui.making = true; this.kind.makeThumbs.call(this, missing); }
@@ -129,6 +132,7 @@
       this.kind.state.call(this, key, "saving");
       const answer = await this.ask("caption", { key, text }, { quiet: true });
       if (ui !== this.ui) { if (answer.ok) dropDraft(project, key, text); return; }
+      if (!answer.ok && this.view && !this.view.items.some((item) => item.key === key)) { dropDraft(project, key, text); delete ui.texts[key]; return; }   // the picture was removed
       if (!answer.ok) { this.kind.state.call(this, key, "failed"); clearTimeout(ui.timers[key]); ui.timers[key] = setTimeout(() => this.kind.save.call(this, key, ui.texts[key] ?? text, project), 4000); return; }
       dropDraft(project, key, text);
       const item = this.view.items.find((one) => one.key === key);
@@ -138,13 +142,13 @@
     state(key, state) {
       this.ui.saving[key] = state;
       const dot = [...this.element.querySelectorAll(".card")].find((card) => card.dataset.key === key)?.querySelector(".state");
-      if (dot) { dot.dataset.state = state; dot.title = t("pictures.state." + state); }
+      if (dot) { dot.dataset.state = state; dot.title = t("pictures.state." + state); dot.dataset.says = state === "failed" ? dot.title : ""; }
     },
     on: {
       next() { go({ step: "teach" }); },
       typed(box) {
         const key = box.dataset.item, project = place.project;
-        box.dataset.dirty = "1"; this.ui.texts[key] = box.value; keepDraft(project, key, box.value);
+        box.dataset.dirty = "1"; (box.closest(".card") || {}).drawnText = ""; this.ui.texts[key] = box.value; keepDraft(project, key, box.value);
         this.kind.state.call(this, key, "saving");
         clearTimeout(this.ui.timers[key]);
         this.ui.timers[key] = setTimeout(() => this.kind.save.call(this, key, this.ui.texts[key] ?? box.value, project), PAUSE_MS);
@@ -166,6 +170,8 @@
       async picked_back() { await this.ask("take_back", { keys: [...this.ui.picked] }); this.ui.picked.clear(); this.draw(); },
       async picked_hold() { await this.ask("hold_out", { keys: [...this.ui.picked] }); this.ui.picked.clear(); this.draw(); },
       async picked_rotate() { await this.ask("rotate", { keys: [...this.ui.picked] }); },
+      async picked_remove() { const keys = [...this.ui.picked]; this.ui.picked.clear(); await this.ask("remove", { keys }); },
+      async one_remove(button) { this.find("#zoom").close(); await this.ask("remove", { keys: [button.dataset.item] }); },
       one_out(button) { this.ask("leave_out", { keys: [button.dataset.item] }); },
       one_back(button) { this.ask("take_back", { keys: [button.dataset.item] }); },
       async one_rotate(button) { await this.ask("rotate", { keys: [button.dataset.item] }); this.kind.on.zoom.call(this, button); },
@@ -227,11 +233,11 @@
       done += batch.reduce((sum, { file }) => sum + file.size, 0);
       await taking;
       taking = (async () => {
-        const answer = await this.server.pictures({ do: "add", project, files: sent, last: false });
+        const answer = await this.server.pictures({ do: "add", project, files: sent, last: false, more: index < batches.length - 1 });
         if (answer?.ok) { up.added += answer.intake.added; up.texts += answer.intake.texts; up.doubles.push(...answer.intake.doubles); up.refused.push(...answer.intake.refused); }
         else batch.forEach(({ name }) => up.refused.push({ name, reason: answer?.message || t("pictures.not_sent"), fix: answer?.fix || "" }));
         up.files += batch.length;
-        if (this.ui.upload === up) this.drawSoon();
+        if (this.ui.upload === up) { this.drawSoon(); this.look(); }
       })();
     }
     await taking;

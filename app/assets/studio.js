@@ -61,13 +61,28 @@ window.brandprint = (() => {
     }
     known.forEach((node) => node.remove());
   }
+  /** Children by key; one whose text is what it was is not even parsed, so a long list costs only its changes. entries: [[key, markup]]. */
+  function patchList(target, entries) {
+    const known = new Map([...target.children].map((node) => [node.dataset.key, node])), parsed = document.createElement("template");
+    let at = target.firstElementChild;
+    for (const [key, markup] of entries) {
+      const text = shown(markup);
+      let node = known.get(key);
+      if (node === at && at) at = at.nextElementSibling; else if (node) target.insertBefore(node, at);
+      if (node?.drawnText === text) continue;
+      parsed.innerHTML = text;
+      if (node) patchNode(node, parsed.content.firstElementChild); else target.insertBefore(node = parsed.content.firstElementChild, at);
+      node.drawnText = text;
+    }
+    const wanted = new Set(entries.map(([key]) => key));
+    [...target.children].filter((node) => !wanted.has(node.dataset.key)).forEach((node) => node.remove());
+  }
   function patchNode(old, node) {
     if (old.nodeType !== node.nodeType || old.nodeName !== node.nodeName || (old.id || "") !== (node.id || "")) { old.replaceWith(node); return; }
     if (old.nodeType !== Node.ELEMENT_NODE) { if (old.nodeValue !== node.nodeValue) old.nodeValue = node.nodeValue; return; }
-    if (old.dataset.keep !== undefined && old.dataset.keep === node.dataset.keep) return;
     for (const { name } of [...old.attributes]) if (!node.hasAttribute(name) && !(name === "open" && /DIALOG|DETAILS/.test(old.nodeName))) old.removeAttribute(name);
     for (const { name, value } of node.attributes) if (old.getAttribute(name) !== value && !(name === "open" && old.nodeName === "DETAILS")) old.setAttribute(name, value);
-    if (!/^(TEXTAREA)$/.test(old.nodeName)) patchChildren(old, node);
+    if (old.nodeName !== "TEXTAREA" && node.dataset.fill === undefined) patchChildren(old, node);   // data-fill: its part fills it by patchList
     patchField(old, node);
   }
   function patchField(old, node) {
@@ -115,7 +130,7 @@ window.brandprint = (() => {
   /* ---------- parts ---------- */
   class Part {
     constructor(name, element, server) {
-      Object.assign(this, { name, element, server, kind: kinds[name], view: null, ui: {}, timer: 0, turn: 0 });
+      Object.assign(this, { name, element, server, kind: kinds[name], view: null, now: null, ui: {}, timer: 0, turn: 0 });
       this.ui = this.kind.ui ? this.kind.ui() : {};
       for (const event of ["click", "input", "change", "keydown", "submit", "dragover", "dragleave", "drop", "focusout", "pointerdown", "toggle", "error", "load"])
         element.addEventListener(event, (happened) => this.handle(event, happened), ["toggle", "error", "load"].includes(event));
@@ -123,7 +138,7 @@ window.brandprint = (() => {
       if (this.isVisible()) this.look();
     }
     isVisible() { return this.kind.steps === "all" || this.kind.steps.includes(place.step); }
-    forget() { this.view = null; this.ui = this.kind.ui ? this.kind.ui() : {}; this.show(null); }
+    forget() { this.view = this.now = null; this.ui = this.kind.ui ? this.kind.ui() : {}; this.show(null); }
     handle(event, happened) {
       const attribute = { click: "do", submit: "submit" }[event] || "on" + event;
       const target = happened.target.closest?.(`[data-${attribute}]`);
@@ -140,6 +155,7 @@ window.brandprint = (() => {
       if (!answer || answer.ok === undefined) { lost(true); return { ok: false }; }
       lost(false);
       if (!answer.ok && !quiet) toast(answer.message, answer.fix, "bad");
+      if (answer.now !== undefined && asked === place.project) { this.now = answer.now; if (!answer.view) this.kind.tick?.call(this); }
       if (answer.note) toast(answer.note, "", "good", answer.undo && (() => this.ask(answer.undo.do, answer.undo)));
       if (answer.view && asked === place.project && (turn === this.turn || action !== "look")) this.show(answer.view);
       if (answer.go) go(answer.go);
@@ -207,5 +223,5 @@ window.brandprint = (() => {
     if (!Object.keys(parts).length) { readPlace(); writePlace(false); startDark(); }
     parts[name] = new Part(name, element, server);
   }
-  return { settings, t, count, html, flag, icon, patch, place, go, define, mount, parts, toast, dialog, setDark, duration, size, file, escaped };
+  return { settings, t, count, html, flag, icon, patch, patchList, place, go, define, mount, parts, toast, dialog, setDark, duration, size, file, escaped };
 })();

@@ -27,7 +27,7 @@
         ${part.ui.otherBase ? html`<label class="field">${t("teach.base.id")}<input type="text" name="base" data-onchange="answer" placeholder="owner/name" autocomplete="off" spellcheck="false"></label>` : ""}</fieldset></div>`;
   }
   /* What to do about a warning, as a button. */
-  const remedy = { "few-pictures": ["advice.to_pictures", "to_pictures"], "empty-captions": ["advice.to_pictures", "to_pictures"], "no-trigger": ["advice.trigger", "to_trigger"], long: ["advice.quick", "quick"], "too-slow": ["advice.quick", "quick"], flip: ["advice.no_flip", "no_flip"] };
+  const remedy = { "few-pictures": ["advice.to_pictures", "to_pictures"], "empty-captions": ["advice.to_pictures", "to_pictures"], "same-captions": ["advice.to_pictures", "to_pictures"], "no-trigger": ["advice.trigger", "to_trigger"], long: ["advice.quick", "quick"], "too-slow": ["advice.quick", "quick"], flip: ["advice.no_flip", "no_flip"] };
   const remedyButton = (code) => remedy[code] ? html` <button type="button" class="link" data-do="${remedy[code][1]}">${t(remedy[code][0])}</button>` : "";
   function plan(view) {
     if (view.problem) return html`<div class="note bad"><b>${view.problem.message}</b> ${view.problem.fix}</div>`;

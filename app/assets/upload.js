@@ -24,12 +24,13 @@
   }
   brandprint.gatherInput = (input) => [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
 
-  /** Batches in order of name, so that a caption comes with its picture. */
+  /** Batches in order of name, so that a caption comes with its picture; the first is small, so that the first cards and findings come soon. */
   brandprint.batches = (files) => {
     const sorted = [...files].sort((a, b) => a.name < b.name ? -1 : 1), result = [];
     let batch = [], bytes = 0;
     for (const entry of sorted) {
-      if (batch.length && (batch.length >= BATCH_FILES || bytes + entry.file.size > BATCH_BYTES) && stem(batch[batch.length - 1].name) !== stem(entry.name)) { result.push(batch); batch = []; bytes = 0; }
+      const part = result.length ? 1 : 3;
+      if (batch.length && (batch.length >= BATCH_FILES / part || bytes + entry.file.size > BATCH_BYTES / part) && stem(batch[batch.length - 1].name) !== stem(entry.name)) { result.push(batch); batch = []; bytes = 0; }
       batch.push(entry); bytes += entry.file.size;
     }
     if (batch.length) result.push(batch);

@@ -193,7 +193,7 @@ def _lay_board(ask: Ask) -> Reply:
     result = _result(ask, project)
     prompts = [prompt for prompt in (ask.text("prompt").strip(), *_prompts(result)) if prompt][:2]
     settings = {
-        "base": result.base, "run": f"../{result.run.path.name}", "taught": result.run.path.name, "steps": _spread(result.steps, BOARD_STEPS, keep=result.step),
+        "base": result.base, "run": f"../{result.run.path.name}", "taught": result.run.path.name, "steps": _spread(result.steps, BOARD_STEPS, keep=result.step) or [result.step],
         "strengths": list(BOARD_STRENGTHS), "prompts": list(dict.fromkeys(prompts)), "seeds": [0], "draw": DrawSettings(speed="fast").model_dump(),
     }  # fmt: skip
     jobs.start(ask.workspace, project, Job(kind="board", name=project.about.name, settings=settings))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from app.answers import Act, Ask, Reply
-from app.doctor import ask_report, read_report, report_signature, running_progress
+from app.doctor import ask_report, read_report, remove_report, report_signature, running_progress, tell_arrival
 from app.intake import Intake, Upload, take_in
 from app.projects import Project, Workspace
+from app.removed import remove_pictures, restore_pictures
 from app.shelf import LARGE_PX, apply_edits, make_thumb, make_thumbs, read_actions, read_shelf, set_caption, thumb_path, undo_last
 from app.strings import counted, words
 from pipelines.errors import ConfigError
@@ -46,8 +47,8 @@ def look(ask: Ask) -> dict[str, Any]:
         "name": project.about.name, "intent": project.about.intent, "count": len(dataset.items), "left_out": len(out),
         "items": [_card(ask.workspace, item, badges.get(item.key, []), is_out=item.key in out) for item in items],
         "refused": [{"name": entry.name, "reason": entry.reason, "fix": entry.fix} for entry in dataset.rejected],
-        "report": _report(report, dataset.by_key), "looking": running_progress(project) if not is_fresh else None, "is_fresh": is_fresh,
-        "undo": words(f"action.{actions[-1]['label']}") if actions else "",
+        "report": _report(report, dataset.by_key), "is_fresh": is_fresh, "broke": bool(report and is_fresh and report["score"] is None), "undo": words(f"action.{actions[-1]['label']}") if actions else "",
+        "now": {"looking": None if is_fresh else running_progress(project)},
     }  # fmt: skip
 
 
@@ -95,6 +96,9 @@ def _add(ask: Ask) -> Reply:
     project = ask.project
     intake = take_in(ask.workspace, project, [Upload(Path(entry["path"]), entry["name"]) for entry in files], limits=ask.workspace.limits)
     added = set(intake.added)
+    tell_arrival(project, are_more_coming=ask.flag("more"))
+    if added:
+        ask_report(ask.workspace, project)  # it looks at the first pictures while the rest arrive
     make_thumbs(ask.workspace, [item for item in read_shelf(project).items if item.key in added])
     return Reply(extra={"intake": _intake(intake)}, with_view=ask.flag("last"))
 
@@ -136,6 +140,18 @@ def _leave_out(ask: Ask) -> Reply:
     items = _known(ask.project, list(ask.texts("keys")))
     apply_edits(ask.project, [LeaveOut(item.key, "by hand") for item in items], label="leave_out")
     return Reply(note=counted("pictures.left_out_now", len(items)), undo={"do": "undo"})
+
+
+def _remove(ask: Ask) -> Reply:
+    """Out of the project, into its bin."""
+    items = _known(ask.project, list(ask.texts("keys")))
+    ticket = remove_pictures(ask.project, items)
+    return Reply(note=counted("pictures.removed", len(items)), undo={"do": "restore", "ticket": ticket})
+
+
+def _restore(ask: Ask) -> Reply:
+    restore_pictures(ask.project, ask.text("ticket"))
+    return Reply(note=words("pictures.restored"))
 
 
 def _take_back(ask: Ask) -> Reply:
@@ -197,6 +213,11 @@ def _dismiss(ask: Ask) -> Reply:
     return Reply(note=words("pictures.dismissed"), undo={"do": "undo"})
 
 
+def _check_again(ask: Ask) -> None:
+    """After a look that broke off."""
+    remove_report(ask.project)
+
+
 def _undo(ask: Ask) -> Reply:
     label = undo_last(ask.project)
     return Reply(note=words("pictures.undone", what=words(f"action.{label}")) if label else words("pictures.nothing_to_undo"))
@@ -233,5 +254,5 @@ def _known(project: Project, keys: list[str]) -> list[Item]:
 
 ACTIONS: dict[str, Act] = {
     "add": _add, "caption": _caption, "bulk": _bulk, "leave_out": _leave_out, "take_back": _take_back, "hold_out": _hold_out, "rotate": _rotate,
-    "focus": _focus, "crop": _crop, "fix": _fix, "dismiss": _dismiss, "undo": _undo, "thumbs": _thumbs, "large": _large,
+    "focus": _focus, "crop": _crop, "fix": _fix, "dismiss": _dismiss, "undo": _undo, "thumbs": _thumbs, "large": _large, "remove": _remove, "restore": _restore, "check_again": _check_again,
 }  # fmt: skip

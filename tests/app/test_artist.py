@@ -13,6 +13,7 @@ from PIL import Image
 from app.artist import do
 from app.projects import Project, Workspace, open_workspace
 from app.results import results
+from app.worker import train_one
 from pipelines import adapter as adapters
 from pipelines.card import Card
 from pipelines.families.base import Base, load_base
@@ -186,3 +187,18 @@ def test_a_base_that_is_not_there_fails_the_job_in_words(studio: tuple[Workspace
     do(run, str(tmp_path / "none"))
     last = run.records()[0][-1]
     assert (last["kind"], bool(last["fix"])) == ("failed", True)
+
+
+def test_a_drawing_cancelled_while_the_base_was_loading_is_not_begun(studio: tuple[Workspace, Project], base: Base):
+    run = job(studio[1], "preview", "cancelled", base=base.source, draw=DRAW)
+    run.ask_to_stop()
+    do(run, base)
+    assert run.state() == "stopped"
+    assert not list(run.path.rglob("*.png"))
+
+
+def test_a_training_cancelled_while_its_process_was_starting_is_not_begun(studio: tuple[Workspace, Project]):
+    run = job(studio[1], "train", "cancelled-training")  # its settings would fail if it were begun
+    run.ask_to_stop()
+    assert train_one(run, with_verdict=False) == 0
+    assert run.state() == "stopped"

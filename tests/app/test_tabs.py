@@ -102,7 +102,14 @@ def test_pictures_are_left_out_and_taken_back(call: Call, project: Project):
     assert call("pictures", "take_back", keys=["00.png"])["view"]["count"] == 6
 
 
-@pytest.mark.parametrize("action", ["caption", "leave_out", "rotate", "large", "focus"])
+def test_removed_pictures_come_back_by_the_undo_that_the_page_was_given(call: Call, project: Project):
+    answer = call("pictures", "remove", keys=["00.png", "01.png"])
+    assert (answer["view"]["count"], answer["note"]) == (4, "2 pictures are in the bin.")
+    undo = dict(answer["undo"])
+    assert call("pictures", undo.pop("do"), **undo)["view"]["count"] == 6
+
+
+@pytest.mark.parametrize("action", ["caption", "leave_out", "rotate", "large", "focus", "remove"])
 def test_a_key_that_is_not_there_is_answered_in_words(call: Call, action: str):
     answer = call("pictures", action, key="../../etc/passwd", keys=["../../etc/passwd"], text="x", x=0.5, y=0.5)
     assert not answer["ok"]
@@ -329,3 +336,10 @@ def test_no_view_tells_where_the_server_keeps_its_code(call: Call, taught: Run, 
     for part in PARTS:
         told = json.dumps(call(part)).replace(str(workspace.path), "")
         assert str(Path(jobs.__file__).parent) not in told, part
+
+
+def test_a_taught_sample_without_checkpoints_can_have_a_board_too(call: Call, project: Project):
+    run = create_run(project.runs / "sample", Job(kind="train", name="Fjord bottle", settings={"base": "starter"}))
+    header_only_adapter(run.path / "adapter.safetensors")
+    (run.path / "verdict.json").write_text(json.dumps({"pick": {"step": 700, "strength": 0.9}}))
+    assert call("compare", "board", prompt="a bottle")["view"]["board"]["steps"] == [700]

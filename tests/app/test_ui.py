@@ -65,6 +65,15 @@ def test_endpoints_have_types(workspace: Workspace):
     ]
 
 
+def test_endpoints_say_what_they_give_back(workspace: Workspace):
+    endpoints = ui.build_page(workspace).get_api_info()["named_endpoints"]
+    given = {name: endpoint["returns"][0]["python_type"]["type"] for name, endpoint in endpoints.items()}
+    assert given["/create_project"] == given["/start"] == "str"
+    assert given["/status"].startswith("dict")
+    assert given["/pictures"] == "list[filepath]"
+    assert given["/bundle"] == "filepath"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::"])
 def test_an_open_address_demands_a_login(tmp_path: Path, host: str):
     with pytest.raises(ConfigError, match="there is no login"):

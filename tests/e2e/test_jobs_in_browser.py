@@ -7,7 +7,8 @@ import signal
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.conftest import PATIENCE_SECONDS, Studio, Watched, open_step, wait_until, watch
+from tests.e2e.conftest import Watched, open_step, watch
+from tests.e2e.served import PATIENCE_SECONDS, Studio, wait_until
 
 LONG = PATIENCE_SECONDS * 1000
 

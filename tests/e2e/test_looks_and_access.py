@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import tarfile
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import ROOT, Studio, Watched, open_step, watch
+from tests.e2e.conftest import Watched, open_step, watch
+from tests.e2e.served import PATIENCE_SECONDS, ROOT, Studio
 
 STEPS = ("home", "pictures", "teach", "compare", "handover", "library")
 SHOTS = Path(os.environ.get("BRANDPRINT_SHOTS", ROOT / "test-results" / "studio"))
-AXE_VERSION = "4.14.1"
 # Gradio's own frame around ours: its landmarks are not ours to name.
 KNOWN = {"landmark-one-main", "region", "page-has-heading-one"}
 
 
 @pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """axe-core's script, from BRANDPRINT_AXE or npm."""
-    given = os.environ.get("BRANDPRINT_AXE")
-    if given:
-        return Path(given).read_text("utf-8")
-    folder = tmp_path_factory.mktemp("axe")
-    subprocess.run(["npm", "pack", f"axe-core@{AXE_VERSION}"], cwd=folder, check=True, capture_output=True)
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        content = archive.extractfile("package/axe.min.js")
-        assert content is not None
-        return content.read().decode()
+def axe() -> str:
+    """axe-core's script, as a Python package ships it."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture(params=[("light", 1360), ("dark", 1360), ("light", 390), ("dark", 390)], ids=lambda look: f"{look[0]}-{look[1]}")
@@ -39,7 +30,7 @@ def looked_at(browser: Browser, studio: Studio, watched: Watched, request: pytes
     context = browser.new_context(
         viewport={"width": width, "height": 900 if width > 500 else 844}, color_scheme=theme, reduced_motion="reduce"
     )
-    context.set_default_timeout(120_000)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     yield watch(context.new_page(), studio, watched), theme, width
     context.close()
 
@@ -49,7 +40,6 @@ def test_every_step_in_every_dress(looked_at, studio: Studio, watched: Watched, 
     SHOTS.mkdir(parents=True, exist_ok=True)
     for step in STEPS:
         open_step(page, studio, "fjord-bottle", step)
-        page.wait_for_timeout(700)
         page.screenshot(path=SHOTS / f"{step}_{theme}_{width}.png")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), f"{step} scrolls sideways at {width} px"
         assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
@@ -71,12 +61,14 @@ def serious(page: Page, axe: str) -> list[str]:
 
 def test_the_page_is_usable_soon(page: Page, studio: Studio):
     page.goto(studio.url)
-    page.wait_for_selector(".home-card")
-    page.goto(studio.url)
-    page.wait_for_selector(".home-card")
+    page.wait_for_selector(".home-card .home-open")
+    page.goto(studio.url)  # the second time the browser has the scripts
+    page.wait_for_selector(".home-card .home-open")
     seconds = page.evaluate("performance.now()") / 1000
-    print(f"home is drawn {seconds:.2f} s after the request")
-    assert seconds < 1.5 * float(os.environ.get("BRANDPRINT_E2E_SLOWNESS", "2"))
+    print(f"home can be used {seconds:.2f} s after the request")
+    assert seconds < 1.5 * float(
+        os.environ.get("BRANDPRINT_E2E_SLOWNESS", "8")
+    )  # python -m benchmarks.studio open measures it without others beside it
 
 
 def test_the_steps_are_reached_by_keyboard_alone(page: Page, studio: Studio):

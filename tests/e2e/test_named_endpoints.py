@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio_client import Client, handle_file
@@ -11,7 +13,8 @@ from gradio_client.exceptions import AppError
 from app import jobs
 from app.projects import open_workspace
 from tests.app.drawn import draw_picture
-from tests.e2e.conftest import LONG, Studio
+from tests.e2e.conftest import LONG, SHORT
+from tests.e2e.served import ROOT, Studio, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,33 @@ def test_a_project_is_made_filled_started_and_asked_about(client: Client, studio
     assert now["state"] in ("queued", "running")
     workspace = open_workspace(studio.workspace)
     jobs.cancel(workspace, workspace.project(project).all_runs()[0])
+
+
+def test_the_lines_in_the_docs_do_the_whole_job(client: Client, studio: Studio, tmp_path: Path):
+    archive = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for number in range(6):
+            zipped.write(draw_picture(tmp_path / f"{number}.png", 10 + number), f"{number}.png")
+    lines = (ROOT / "docs" / "api.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    for shown, here in (
+        ("http://127.0.0.1:7860/", studio.url),
+        ("pictures.zip", str(archive)),
+        ("{}", repr(SHORT)),
+        ("sleep(5)", "sleep(1)"),
+    ):
+        assert lines.count(shown) == 1, shown
+        lines = lines.replace(shown, here)
+    told: dict[str, Any] = {}
+    exec(lines, told)
+    project = told["project"]
+    for run in (told["drawing"], told["files"]):
+        wait_until(
+            lambda run=run: client.predict(project, run, api_name="/status")["state"] not in ("queued", "running"), f"{run} comes to an end"
+        )
+    pictures = client.predict(project, told["drawing"], api_name="/pictures")
+    assert len(pictures) == 8  # four seeds, base and taught
+    with zipfile.ZipFile(client.predict(project, api_name="/bundle")) as bundle:
+        assert [name for name in bundle.namelist() if name.endswith(".safetensors")]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import PATIENCE_SECONDS, ROOT, Studio, Watched, wait_until
+from tests.e2e.conftest import Watched
+from tests.e2e.served import PATIENCE_SECONDS, ROOT, Studio, wait_until
 
 LOADS = """
 import sys
@@ -31,7 +32,7 @@ def test_from_the_first_visit_to_a_lora_that_loads_elsewhere(page: Page, studio:
     page.get_by_role("radio", name="Quick").check(force=True)
     expect(page.locator("#bp-teach .plan-lines")).to_be_visible()
     page.get_by_role("button", name="Start teaching").click()
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
 
     page.locator("#bp-teach svg.chart path.loss").wait_for(timeout=PATIENCE_SECONDS * 1000)
     first = page.locator("#bp-teach path.loss").get_attribute("d")

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from pipelines.errors import DatasetError
+from pipelines.events import Advice
 from pipelines.families.base import load_base
 from pipelines.settings import with_values
 from training.config import SubjectSettings, TrainSettings
@@ -123,3 +124,21 @@ def test_a_set_without_a_usable_picture_is_an_error(pictures: Path, base, tmp_pa
     all_held = replace(load_dataset(pictures), items=tuple(replace(item, held_out=True) for item in load_dataset(pictures).items))
     with pytest.raises(DatasetError, match="none is left"):
         finish(cache_dataset(all_held, base, SETTINGS, folder=tmp_path / "cache"))
+
+
+def test_a_jpeg_damaged_in_the_middle_is_named_and_left_out_and_the_rest_goes_on(pictures: Path, base, tmp_path: Path) -> None:
+    damaged = pictures / "damaged.jpg"
+    Image.effect_noise((256, 256), 90).convert("RGB").save(damaged, quality=95)
+    content = damaged.read_bytes()
+    middle = len(content) // 2
+    damaged.write_bytes(content[:middle] + b"\xff\xd8\xff\xe0" * 100 + content[middle + 400 :])
+    dataset = load_dataset(pictures)
+    assert "damaged.jpg" in dataset.by_key  # its header and its end are as they should be
+    events, cached = finish(cache_dataset(dataset, base, SETTINGS, folder=tmp_path / "cache"))
+    (advice,) = (event for event in events if isinstance(event, Advice))
+    assert advice.code == "unreadable" and "damaged.jpg" in advice.message
+    assert [picture.key for picture in cached.training] == ["0.png", "1.png", "2.png", "3.png"]
+    for path in pictures.glob("?.*"):
+        path.unlink()
+    with pytest.raises(DatasetError):
+        finish(cache_dataset(load_dataset(pictures), base, SETTINGS, folder=tmp_path / "cache"))

@@ -10,7 +10,7 @@ from pipelines.errors import DatasetError
 from training.dataset import load_dataset
 from training.decode import open_image
 from training.private import private_facts, without_private
-from training.rights import Batch, read_rights, state_rights, withdraw_rights
+from training.rights import Batch, read_rights, state_rights, stated_line, withdraw_rights
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>Erika Mustermann</rdf:RDF></x:xmpmeta>'
 
@@ -105,3 +105,13 @@ def test_other_formats_leave_as_png(tmp_path):
     content, ending = without_private(tmp_path / "a.tif")
     (tmp_path / "b.png").write_bytes(content)
     assert ending == ".png" and open_image(tmp_path / "b.png").getpixel((3, 3)) == (9, 8, 7) and b"Mustermann" not in content
+
+
+def test_the_card_is_told_what_is_stated_beside_the_pictures_or_one_folder_up(tmp_path):
+    pictures = tmp_path / "project" / "pictures"
+    pictures.mkdir(parents=True)
+    assert stated_line(pictures) == ""
+    state_rights(tmp_path / "project", Batch(owner="Nord GmbH", ground="licence"))
+    assert stated_line(pictures) == "Nord GmbH (licence)"
+    state_rights(pictures, Batch(owner="us", ground="own work"))
+    assert stated_line(pictures) == "us (own work)"

@@ -28,8 +28,8 @@ def too_dark(scene: Scene) -> list[Fault]:
 
 def too_bright(scene: Scene) -> list[Fault]:
     """Washed out: even dark parts are light; or much of the subject is clipped; or, off a plain ground, far lighter than nearly all of the set."""
-    lightest, palest = _ninetieth([look.light.middle for look in scene.seen]), _ninetieth([look.light.low for look in scene.seen])
-    unusual, pale = max(0.8, lightest + 0.1), max(0.55, palest + 0.1)
+    middles, lows = [look.light.middle for look in scene.seen], [look.light.low for look in scene.seen]
+    unusual, pale = max(0.8, float(np.percentile(middles or [0.0], 90)) + 0.1), max(0.52, float(np.percentile(lows or [0.0], 80)) + 0.1)
     marks = [
         (look.light.middle > unusual and look.ground.plain < 0.95)
         or (look.light.middle > 0.9 and look.light.low > pale)
@@ -37,10 +37,6 @@ def too_bright(scene: Scene) -> list[Fault]:
         for look in scene.seen
     ]
     return _faults(scene, "too bright", marks)
-
-
-def _ninetieth(values: list[float]) -> float:
-    return float(np.percentile(values or [0.0], 90))
 
 
 def _is_washed_out(light: Light, *, is_plain: bool) -> bool:
