@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipelines.atomic import write_atomically
 from pipelines.card import Intent
 from pipelines.errors import ConfigError
+from training.rights import keep_rights
 from training.runs import Run, list_runs
 
 Dial = Literal["quick", "balanced", "thorough"]
@@ -159,10 +160,11 @@ class Workspace:
         return self.project(id).changed(name=check_name(name))
 
     def duplicate(self, id: str) -> Project:
-        """A copy with the same pictures, captions and edits, but no runs."""
+        """A copy with the same pictures, captions, edits and statements of rights, but no runs."""
         source = self.project(id)
         copy = self.create(f"{source.about.name} copy"[:NAME_LENGTH])
         _link_tree(source.pictures, copy.pictures)
+        keep_rights(source.path, copy.path)
         about = source.about.model_dump() | {
             "name": copy.about.name,
             "made_at": copy.about.made_at,

@@ -111,6 +111,14 @@ def withdraw_rights(project: Path, index: int) -> Rights:
     return rights
 
 
+def keep_rights(source: Path, target: Path) -> None:
+    """The statements of one project, with the files that prove them, in another one too; nothing where there are none."""
+    if (source / FILE_NAME).exists():
+        if (source / PROOFS).exists():
+            shutil.copytree(source / PROOFS, target / PROOFS, dirs_exist_ok=True)
+        shutil.copyfile(source / FILE_NAME, target / FILE_NAME)
+
+
 def _keep(project: Path, path: Path) -> Proof:
     """Copies a file into the project under a name that tells its content apart."""
     if not path.is_file():

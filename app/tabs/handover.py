@@ -12,15 +12,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from app import jobs
 from app.answers import Act, Ask, Reply
+from app.intake import inside
 from app.progress import read_progress
 from app.projects import Project, Workspace, slug
 from app.results import Result, chosen_result
+from app.shelf import read_shelf
 from app.strings import words
 from app.tabs.running import state_of
 from pipelines.card import Card
 from pipelines.errors import ConfigError
+from training.rights import Batch, read_rights, state_rights, withdraw_rights
 from training.runs import Job, Run
 
 APPS = {"comfyui": "kohya", "a1111": "kohya", "invokeai": "kohya", "diffusers": "diffusers", "merged": "merged"}
@@ -37,7 +42,7 @@ def look(ask: Ask) -> dict[str, Any]:
         return {"name": project.about.name, "result": None}
     card, export = _told(project, result), _newest_export(project, runs)
     return {
-        "name": project.about.name, "result": _facts(result, card), "licence": project.about.licence, "rights": project.about.rights, "file_name": slug(project.about.name),
+        "name": project.about.name, "result": _facts(result, card), "licence": project.about.licence, "rights": _rights_view(project), "file_name": slug(project.about.name),
         "apps": [{"id": app, "format": kind, "usual": app in USUAL, "says": words(f"app.{app}.says", strength=f"{result.strength:g}", name=slug(project.about.name))} for app, kind in APPS.items()],
         "export": _export_view(ask.workspace, export) if export else None, "report": str(result.run.path / "report.html") if (result.run.path / "report.html").exists() else "",
         "folders": [folder.name for folder in ask.workspace.models_folders], "busy": next((ticket.run.job.name for ticket in jobs.claimed(ask.workspace) if ticket.run.job.kind == "train"), ""),
@@ -94,7 +99,7 @@ def read_bundle(run: Run) -> dict[str, Any] | None:
 
 def _make(ask: Ask) -> Reply:
     project = ask.project
-    project = project.changed(licence=ask.text("licence").strip()[:500], rights=ask.text("rights").strip()[:500])
+    project = project.changed(licence=ask.text("licence").strip()[:500])
     make_files(ask.workspace, project, apps=ask.texts("apps"), name=ask.text("name"))
     return Reply(note=words("handover.started"))
 
@@ -120,7 +125,7 @@ def make_files(workspace: Workspace, project: Project, *, apps: tuple[str, ...] 
     settings = {
         "what": "bundle", "base": result.base, "adapter": os.path.relpath(result.adapter_path, here), "formats": list(dict.fromkeys(APPS[app] for app in apps)), "apps": list(apps),
         "name": file_name, "zip": os.path.relpath(project.exports / f"{file_name}.zip", here), "step": result.step, "taught": result.run.path.name,
-        "card": {"name": about.name, "licence": about.licence, "rights": about.rights, "recommended_strength": card.recommended_strength}, "thumbnail": os.path.relpath(cover, here) if cover else "",
+        "card": {"name": about.name, "licence": about.licence, "rights": read_rights(project.path).line() or about.rights, "recommended_strength": card.recommended_strength}, "thumbnail": os.path.relpath(cover, here) if cover else "",
     }  # fmt: skip
     return jobs.start(workspace, project, Job(kind="export", name=about.name, settings=settings), id=id)
 
@@ -143,4 +148,37 @@ def _copy(ask: Ask) -> Reply:
     return Reply(note=words("handover.copied", folder=folder.name))
 
 
-ACTIONS: dict[str, Act] = {"make": _make, "copy": _copy}
+def _rights_view(project: Project) -> dict[str, Any]:
+    """What is stated about the pictures, and how many nothing is stated about."""
+    rights = read_rights(project.path)
+    return {
+        "stated": [{"owner": batch.owner, "ground": batch.ground, "note": batch.note, "pictures": ", ".join(batch.pictures), "proofs": len(batch.proofs)} for batch in rights.batches],
+        "uncovered": len(rights.uncovered(read_shelf(project))), "line": project.about.rights,
+    }  # fmt: skip
+
+
+def _state(ask: Ask) -> Reply:
+    """One statement about all pictures, or about those whose names fit, with files that prove it."""
+    told = ask.text("pictures").strip()[:200]
+    proofs = [inside(Path(path), ask.workspace.uploads) for path in ask.texts("proofs")]
+    try:
+        batch = Batch(
+            owner=ask.text("owner").strip()[:200],
+            ground=ask.text("ground"),  # type: ignore[arg-type]
+            note=ask.text("note").strip()[:500],
+            pictures=("*" if told.lower() in ("", "all") else told,),
+        )
+    except ValidationError as error:
+        raise ConfigError(f"{ask.text('ground')[:40]!r} is no ground.", fix="Choose one of the list.") from error
+    state_rights(ask.project.path, batch, files=proofs)
+    for proof in proofs:
+        proof.unlink(missing_ok=True)
+    return Reply(note=words("rights.stated"))
+
+
+def _withdraw(ask: Ask) -> Reply:
+    withdraw_rights(ask.project.path, int(ask.number("index", least=0)))
+    return Reply(note=words("rights.withdrawn"))
+
+
+ACTIONS: dict[str, Act] = {"make": _make, "copy": _copy, "state": _state, "withdraw": _withdraw}

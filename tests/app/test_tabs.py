@@ -242,11 +242,33 @@ def test_nothing_taught_is_said_with_what_to_do(call: Call):
 
 
 def test_handing_over_asks_for_each_format_once_and_keeps_paths_relative(call: Call, taught: Run, project: Project):
-    assert call("handover", "make", apps=["comfyui", "a1111", "diffusers"], name="Fjord Löwe!", licence="CC0", rights="us")["ok"]
+    assert call("handover", "make", apps=["comfyui", "a1111", "diffusers"], name="Fjord Löwe!", licence="CC0")["ok"]
     job = next(run for run in project.all_runs() if run.job.kind == "export").job
     assert (job.settings["formats"], job.settings["name"], job.settings["card"]["licence"]) == (["kohya", "diffusers"], "fjord-lowe", "CC0")
     assert not [value for value in (job.settings["adapter"], job.settings["zip"], job.settings["thumbnail"]) if Path(value).is_absolute()]
     assert "already" in call("handover", "make", apps=["comfyui"], name="x")["message"]
+
+
+def test_rights_are_stated_with_a_proof_and_go_onto_the_card(call: Call, taught: Run, project: Project, workspace: Workspace):
+    workspace.uploads.mkdir(parents=True, exist_ok=True)
+    proof = workspace.uploads / "release.pdf"
+    proof.write_bytes(b"%PDF signed")
+    told = call("handover", "state", owner="Nord GmbH", ground="release", note="all media", pictures="all", proofs=[str(proof)])
+    assert told["ok"] and told["view"]["rights"]["stated"][0]["proofs"] == 1 and told["view"]["rights"]["uncovered"] == 0
+    assert not proof.exists() and list((project.path / "rights").iterdir())
+    assert call("handover", "make", apps=["comfyui"], name="x")["ok"]
+    job = next(run for run in project.all_runs() if run.job.kind == "export").job
+    assert job.settings["card"]["rights"] == "Nord GmbH (release: all media)"
+    assert call("handover", "withdraw", index=0)["view"]["rights"]["stated"] == []
+
+
+def test_rights_without_owner_or_with_a_file_of_the_server_are_refused(call: Call, taught: Run, tmp_path: Path):
+    assert "owner" in call("handover", "state", owner=" ", ground="licence")["message"]
+    assert "no ground" in call("handover", "state", owner="us", ground="because")["message"]
+    secret = tmp_path / "secret.txt"
+    secret.write_text("x")
+    assert "not uploaded here" in call("handover", "state", owner="us", ground="licence", proofs=[str(secret)])["message"]
+    assert secret.exists()
 
 
 def test_an_unknown_app_is_refused(call: Call, taught: Run):

@@ -10,7 +10,7 @@ from pipelines.errors import DatasetError
 from training.dataset import load_dataset
 from training.decode import open_image
 from training.private import private_facts, without_private
-from training.rights import Batch, read_rights, state_rights, stated_line, withdraw_rights
+from training.rights import Batch, keep_rights, read_rights, state_rights, stated_line, withdraw_rights
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>Erika Mustermann</rdf:RDF></x:xmpmeta>'
 
@@ -115,3 +115,13 @@ def test_the_card_is_told_what_is_stated_beside_the_pictures_or_one_folder_up(tm
     assert stated_line(pictures) == "Nord GmbH (licence)"
     state_rights(pictures, Batch(owner="us", ground="own work"))
     assert stated_line(pictures) == "us (own work)"
+
+
+def test_a_copy_of_a_project_keeps_statements_and_proofs(tmp_path):
+    proof = tmp_path / "release.pdf"
+    proof.write_bytes(b"signed")
+    state_rights(tmp_path / "a", Batch(owner="us", ground="release"), files=[proof])
+    (tmp_path / "b").mkdir()
+    keep_rights(tmp_path / "a", tmp_path / "b")
+    (batch,) = read_rights(tmp_path / "b").batches
+    assert (tmp_path / "b" / batch.proofs[0].path).read_bytes() == b"signed"
