@@ -33,6 +33,7 @@ ENDINGS = tuple(
         "group",
         "plan",
         "action",
+        "ground",
         "library.mix",
         "pictures.badge",
     )
