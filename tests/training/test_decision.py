@@ -61,6 +61,20 @@ def test_a_curve_that_only_falls_is_no_overfitting():
     assert not [finding for finding in decide(with_curve(run_of(RISING), curve), curve).findings if finding.code == "overfitting"]
 
 
+@pytest.mark.parametrize(
+    ("curve", "is_said"),
+    [
+        (Curve(((250, 0.7), (500, 0.65)), training=((250, 0.7), (500, 0.64))), False),  # the product's own run: 0.4 from the first checkpoint on
+        (Curve(((250, 0.7), (500, 0.65)), training=((250, 0.6), (500, 0.45))), True),
+        (Curve(((250, 0.65), (500, 0.69))), True),
+        (FLAT, True),
+    ],
+)
+def test_own_pictures_that_come_easier_are_a_sign_only_beside_another_one(curve: Curve, is_said: bool):
+    codes = [finding.code for finding in decide(run_of(RISING, memorised=[0.4] * 10), curve).findings]
+    assert ("overfitting" in codes) == is_said
+
+
 def test_a_dead_adapter_is_named_and_nothing_else_is():
     dead = [score.model_copy(update={"change": 0.0, "effect": 0.0}) for score in run_of([0.0] * 5)]
     decision = decide(dead, FLAT)
