@@ -64,7 +64,10 @@ def test_a_curve_that_only_falls_is_no_overfitting():
 @pytest.mark.parametrize(
     ("curve", "is_said"),
     [
-        (Curve(((250, 0.7), (500, 0.65)), training=((250, 0.7), (500, 0.64))), False),  # the product's own run: 0.4 from the first checkpoint on
+        (
+            Curve(((250, 0.7), (500, 0.65)), training=((250, 0.7), (500, 0.64))),
+            False,
+        ),  # the product's own run: 0.4 from the first checkpoint on
         (Curve(((250, 0.7), (500, 0.65)), training=((250, 0.6), (500, 0.45))), True),
         (Curve(((250, 0.65), (500, 0.69))), True),
         (FLAT, True),
