@@ -1,4 +1,4 @@
-# make demo: the main job on the shipped pictures. make test: all tests. make app: the studio. Each creates .venv first.
+# make demo: the main job on the shipped pictures. make test: all tests but the browser's (make e2e). make app: the studio. Each creates .venv first.
 PYTHON ?= python3
 DIAL ?= balanced
 BIN := .venv/bin

@@ -7,17 +7,16 @@ The checks themselves are training/inspect.py's; here they are only started, sto
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from app import jobs
+from app.locks import hold
 from app.projects import Project, Workspace
 from app.shelf import shelf_signature
 from pipelines.atomic import write_atomically
@@ -96,7 +95,7 @@ def examine(workspace: Workspace, id: str) -> None:
     Returns at once where another process is at it.
     """
     path = workspace.project(id).path
-    with _held(path) as is_mine:
+    with hold(path / LOCK) as is_mine:
         if not is_mine:
             return
         try:
@@ -127,20 +126,8 @@ def _examined(project: Project, signature: str) -> dict[str, Any]:
     return _record(report, signature)
 
 
-@contextmanager
-def _held(path: Path) -> Iterator[bool]:
-    """True for the one process that may look; the system lets go when that ends, however it ends."""
-    with (path / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-
-
 def _is_held(project: Project) -> bool:
-    with suppress(OSError), _held(project.path) as is_free:
+    with suppress(OSError), hold(project.path / LOCK) as is_free:
         return not is_free
     return False
 

@@ -9,7 +9,6 @@ A training and a drawing never share the device: the warm base is ended before a
 from __future__ import annotations
 
 import argparse
-import fcntl
 import logging
 import os
 import select
@@ -17,11 +16,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from app import jobs
 from app.intake import sweep_uploads
 from app.judging import Due, judge, judge_beside, mark
+from app.locks import hold
 from app.projects import Workspace, open_workspace
 from pipelines.events import Stopped
 from training.runs import Run, open_run
@@ -104,9 +105,19 @@ class Beat:
 
 def dispatch(workspace: Workspace, device: str, *, idle_seconds: float = IDLE_SECONDS) -> None:
     """Take jobs until the queue was empty for long and no page is open. Returns at once if the device has a worker already."""
-    lock = _lock(workspace, device)
-    if lock is None:
-        return
+    with _hold_device(workspace, device) as is_mine:
+        if is_mine:
+            _take_jobs(workspace, device, idle_seconds=idle_seconds)
+
+
+def _hold_device(workspace: Workspace, device: str) -> AbstractContextManager[bool]:
+    """True for the one worker that owns the device."""
+    path = jobs.beat_path(workspace, device).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return hold(path)
+
+
+def _take_jobs(workspace: Workspace, device: str, *, idle_seconds: float) -> None:
     beat = Beat(jobs.beat_path(workspace, device))
     artist = Artist(workspace, device)
     due = Due(workspace)
@@ -130,7 +141,6 @@ def dispatch(workspace: Workspace, device: str, *, idle_seconds: float = IDLE_SE
     finally:
         artist.rest()
         beat.path.unlink(missing_ok=True)
-        lock.close()
 
 
 def _do(ticket: jobs.Ticket, artist: Artist, device: str, beat: Beat) -> None:
@@ -183,19 +193,6 @@ def _keep_warm(workspace: Workspace, artist: Artist) -> None:
             artist.warm(base)
     elif artist.is_warm and time.monotonic() - artist.used_at > COLD_SECONDS:
         artist.rest()
-
-
-def _lock(workspace: Workspace, device: str):  # type: ignore[no-untyped-def]
-    """The open lock file; None if another worker owns the device. The system frees it when the process ends, however it ends."""
-    path = jobs.beat_path(workspace, device).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")  # it stays open for as long as this process lives
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
 
 
 def train_one(run: Run, *, with_verdict: bool = True) -> int:

@@ -11,7 +11,7 @@ import pytest
 from app import jobs
 from app.projects import Project, Workspace
 from app.tabs.running import state_of
-from app.worker import Beat, _lock, _record_death, _take_up_again
+from app.worker import Beat, _hold_device, _record_death, _take_up_again
 from pipelines.errors import ConfigError
 from pipelines.events import Finished, Started, Step
 from training.runs import Job, Run, open_run
@@ -82,11 +82,11 @@ def test_a_worker_whose_heart_stopped_is_replaced(workspace: Workspace, project:
 
 
 def test_a_second_worker_of_a_device_finds_the_lock_taken(workspace: Workspace):
-    held = _lock(workspace, "cpu")
-    assert held is not None
-    assert _lock(workspace, "cpu") is None
-    held.close()
-    assert _lock(workspace, "cpu") is not None
+    with _hold_device(workspace, "cpu") as first, _hold_device(workspace, "cpu") as second:
+        assert first
+        assert not second
+    with _hold_device(workspace, "cpu") as again:
+        assert again
 
 
 def test_what_a_killed_worker_had_taken_is_let_go_and_shown_as_interrupted(workspace: Workspace, project: Project, no_workers: list):
