@@ -13,13 +13,16 @@ import logging
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app import jobs
 from app.locks import hold
 from app.projects import Project, Workspace
 from app.shelf import shelf_signature
 from pipelines.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from training.base_facts import BaseFacts
 
 logger = logging.getLogger(__name__)
 REPORT = ".report.json"
@@ -29,7 +32,6 @@ ARRIVING = ".arriving"
 ARRIVAL_SECONDS = 10.0  # after this long without another batch, no more are on their way
 WORTH_A_LOOK = 100  # files that came while others still do, and twice as many the next time: each look starts an encoder of its own
 START_SECONDS = 60.0  # a process that was asked for may take so long to begin, on a busy machine
-STARTER_SIZE_PX = 256
 
 
 def read_report(project: Project) -> dict[str, Any] | None:
@@ -117,7 +119,7 @@ def _examined(project: Project, signature: str) -> dict[str, Any]:
     about, running = project.about, project.path / RUNNING
     try:
         report = inspect_dataset(
-            read_shelf(project), intent=about.intent, trigger=about.trigger, noun=about.noun, base_size_px=base_size_px(about.base),
+            read_shelf(project), intent=about.intent, trigger=about.trigger, noun=about.noun, base_size_px=facts_of(about.base).native_size_px,
             cache=project.path / ".doctor", progress=lambda done, total: _tell(running, done, total),
         )  # fmt: skip
     except Exception as error:
@@ -132,15 +134,15 @@ def _is_held(project: Project) -> bool:
     return False
 
 
-def base_size_px(base: str) -> int:
-    """The size that the base draws at; the starter's where it cannot be told yet."""
+def facts_of(base: str) -> BaseFacts:
+    """What is known of the base; the starter's facts where it cannot be told yet."""
     from pipelines.errors import BrandprintError
     from training.base_facts import read_base_facts
 
     try:
-        return read_base_facts(base).native_size_px
+        return read_base_facts(base)
     except BrandprintError:
-        return STARTER_SIZE_PX
+        return read_base_facts("starter")
 
 
 def _record(report: Any, signature: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from app import jobs
 from app.answers import Act, Ask, Reply
-from app.doctor import base_size_px
+from app.doctor import facts_of
 from app.progress import read_progress
 from app.projects import Project, Workspace
 from app.results import Result, adapter_at, chosen_result, results
@@ -55,7 +55,7 @@ def _prompts(result: Result) -> list[str]:
 
 def _sizes(project: Project) -> dict[str, tuple[int, int]]:
     """Width and height by purpose, of about the base's own area."""
-    side = base_size_px(project.about.base)
+    side = facts_of(project.about.base).native_size_px
     return {name: (_rounded(side * (w / h) ** 0.5), _rounded(side * (h / w) ** 0.5)) for name, (w, h) in SHAPES.items()}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.answers import Act, Ask, Reply
-from app.doctor import ask_report, read_report, remove_report, report_signature, running_progress, tell_arrival
+from app.doctor import ask_report, facts_of, read_report, remove_report, report_signature, running_progress, tell_arrival
 from app.intake import Intake, Upload, take_in
 from app.projects import Project, Workspace
 from app.removed import remove_pictures, restore_pictures
@@ -17,7 +17,6 @@ from app.shelf import LARGE_PX, apply_edits, make_thumb, make_thumbs, read_actio
 from app.strings import counted, words
 from pipelines.errors import ConfigError
 from training import captions
-from training.base_facts import read_base_facts
 from training.crops import view
 from training.dataset import Item
 from training.edits import Caption, Crop, Dismiss, Edit, Focus, HoldOut, LeaveOut, Rotate, from_record
@@ -234,7 +233,7 @@ def _large(ask: Ask) -> Reply:
     """One picture large enough to look at, the point that crops keep, and the size in which the trainer sees it."""
     item = _known(ask.project, [ask.text("key")])[0]
     path = make_thumb(ask.workspace, item, size_px=LARGE_PX)
-    base = read_base_facts(ask.project.about.base)
+    base = facts_of(ask.project.about.base)
     seen = view(item, resolution_px=base.native_size_px, base_stride_px=base.stride_px)
     x, y = item.focus
     large = {"key": item.key, "url": str(path), "x": x, "y": y, "bucket": seen.bucket_hw, "is_enlarged": seen.is_enlarged}

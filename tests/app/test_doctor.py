@@ -11,7 +11,7 @@ import pytest
 
 from app import doctor
 from app.answers import answering
-from app.doctor import RUNNING, ask_report, examine, read_report, report_signature, running_progress
+from app.doctor import RUNNING, ask_report, examine, facts_of, read_report, report_signature, running_progress
 from app.projects import Project, Workspace
 from app.tabs import images
 from tests.app.drawn import draw_picture
@@ -125,3 +125,8 @@ def test_its_progress_reaches_the_page_without_a_new_view(workspace: Workspace, 
     again = answer({"do": "look", "project": project.id, "seen": first["view"]["version"]})
     assert again == {"ok": True, "now": {"looking": (2, 6)}}
     assert json.dumps(again)
+
+
+def test_a_base_that_cannot_be_told_is_looked_at_as_the_starter(tmp_path):
+    assert facts_of("starter").native_size_px == 256
+    assert facts_of(str(tmp_path / "torn.safetensors")) == facts_of("starter")
