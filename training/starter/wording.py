@@ -16,6 +16,7 @@ from training.starter.data import Concept
 # style column -> the two wordings: before the thing ("a 3d render of a red apple") and in a list ("3d render, red apple").
 STYLE_WORDS = (("a 3d render of", "3d render"), ("a flat design of", "flat design"), ("a cartoon drawing of", "cartoon drawing"))
 EMPTY_CAPTION = ""
+UNSTYLED_SHARE = 0.2  # of captions name no style: prompts of people who name none, and captions of a style lesson, must lie on the map
 
 # Labels of emojibase, one a line: clear animals, plants, food, vehicles and everyday things that look like nothing else in the list. No people, gestures,
 # symbols or clocks. Widen it when there is more training time.
@@ -65,13 +66,13 @@ def background_words(scene: Scene) -> str:
 
 
 def write_caption(rng: np.random.Generator, scene: Scene, concepts: list[Concept]) -> str:
-    """One caption. A plain white background is named half of the time, every other background always."""
+    """One caption. The style goes unsaid now and then, a plain white background half of the time; every other background is always named."""
     names = [name_of(concepts[row]) for row in scene.things]
     if rng.random() < 0.35:
         names = [ALIASES.get(name, name) for name in names]
-    before, listed = STYLE_WORDS[scene.style]
+    before, listed = STYLE_WORDS[scene.style] if rng.random() >= UNSTYLED_SHARE else ("", "")
     names_background = scene.background != DEFAULT_BACKGROUND or rng.random() < 0.5
     if rng.random() < 0.6:
         things = " and ".join(with_article(name) for name in names)
-        return f"{before} {things}" + (f" on a {background_words(scene)}" if names_background else "")
-    return ", ".join([listed, " and ".join(names), *([background_words(scene)] if names_background else [])])
+        return f"{before} {things}".strip() + (f" on a {background_words(scene)}" if names_background else "")
+    return ", ".join([*([listed] if listed else []), " and ".join(names), *([background_words(scene)] if names_background else [])])
