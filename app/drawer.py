@@ -12,8 +12,8 @@ from typing import Any
 from app.fields import choices_of, range_of, type_of
 from pipelines.errors import ConfigError
 from pipelines.settings import Leaf, leaves
-from training.config import TrainSettings
-from training.plan import Plan, checked, value_at
+from training.config import TrainSettings, checked, value_at
+from training.plan import Plan
 
 HIDDEN = frozenset(
     {"base", "subject.intent", "subject.trigger", "subject.noun", "loss.prior_folder", "pictures.background"}

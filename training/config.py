@@ -6,12 +6,17 @@ command line's flags derive from them. Does not compute advice (plan.py does).
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
 from pipelines.card import Intent
-from pipelines.settings import AdapterSettings, Settings, option
+from pipelines.errors import ConfigError
+from pipelines.settings import AdapterSettings, Settings, option, with_values
+
+FieldPath = tuple[str, ...]
 
 
 class SubjectSettings(Settings):
@@ -106,3 +111,33 @@ class TrainSettings(Settings):
         if self.loss.prior_weight > 0 and not self.subject.noun:
             raise ValueError("Class pictures need a noun: say what kind of thing it is (bottle, robot).")
         return self
+
+
+def checked(settings: TrainSettings, values: Mapping[FieldPath, Any]) -> TrainSettings:
+    """The settings with values replaced. Raises ConfigError naming the field and what it takes."""
+    for path in values:
+        value_at(settings, path)
+    try:
+        return with_values(settings, dict(values))
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        if not first["loc"]:
+            raise ConfigError(_plain(first["msg"]) + ".", fix="Change one of the two.") from problem
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"{name} cannot be {first.get('input')!r}: {_plain(first['msg'])}.", fix="Choose a value within its range."
+        ) from problem
+
+
+def value_at(settings: TrainSettings, path: FieldPath) -> Any:
+    """The leaf at a path. Raises ConfigError where there is none."""
+    value: Any = settings
+    for name in path:
+        if name not in getattr(type(value), "model_fields", {}):
+            raise ConfigError(f"There is no setting named {'.'.join(path)}.", fix="`brandprint train --help` lists them all.")
+        value = getattr(value, name)
+    return value
+
+
+def _plain(message: str) -> str:
+    return re.sub(r"^(Value error, )?", "", message).rstrip(".")

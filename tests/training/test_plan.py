@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pipelines.errors import ConfigError
 from training.base_facts import BaseFacts, Denoiser, family_facts
-from training.config import TrainSettings
+from training.config import TrainSettings, value_at
 from training.device import DeviceFacts
-from training.plan import Plan, make_plan, value_at
+from training.plan import Plan, make_plan
 
 GIB = 2**30
 GPU = DeviceFacts("cuda", "NVIDIA GeForce RTX 4090", 24 * GIB, 23 * GIB, 16, True, 58e12)
