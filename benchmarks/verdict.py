@@ -22,10 +22,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 SETS = ("product", "character", "style")
-TRUTHS = 12
+TRUTHS, DRAWN = 12, 48
 TIMED_STEPS = 10  # of the short run that a forecast is made from
 TRUTH_SEED = 9000
 
@@ -37,6 +39,7 @@ class Bench:
     work: Path
     dial: str
     truths: int
+    drawn: int
     twemoji: Path | None
     emojibase: Path | None
     stretch: float = 20.0
@@ -79,7 +82,7 @@ def _draw_twemoji(bench: Bench, truth: Path) -> None:
     from sample_data.recipes.style_concepts import HELD_OUT
 
     cards = graphics.list_cards(graphics.fetch_graphics(bench.twemoji, bench.emojibase, HELD_OUT))
-    for number, card in enumerate(cards[:: max(1, len(cards) // bench.truths)][: bench.truths]):
+    for number, card in enumerate(cards[:: max(1, len(cards) // bench.drawn)][: bench.drawn]):
         graphics.draw_card(card).save(truth / f"{number:03d}.png")
         (truth / f"{number:03d}.txt").write_text(graphics.caption(card), encoding="utf-8")
 
@@ -140,7 +143,10 @@ def judge(bench: Bench, run):
 
 
 def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, float]:
-    """Mean distance (1 - cosine) of drawings to the true pictures of their captions, by step; EfficientNet features, no centring, other seeds."""
+    """Mean distance (1 - cosine) of drawings to the true pictures of their captions, by step. EfficientNet features; the true pictures go through the base's
+    autoencoder first, so that its softness, the same for every checkpoint, hides nothing. Other seeds than the verdict's, several for each caption:
+    checkpoints differ by less than two seeds do.
+    """
     from pipelines.encoders import picture_features
     from pipelines.families.base import load_base
     from training.captions import with_trigger
@@ -150,30 +156,33 @@ def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, float]:
     from training.scores.encoding import open_square
     from training.scores.gallery import Gallery
     from training.scores.probes import QUICK, Probe
+    from training.verdict import redraw
 
     path = run.path / "truth.json"
     if path.exists():
-        return {int(step): value for step, value in json.loads(path.read_text()).items()}
+        return {int(step): float(np.mean(values)) for step, values in json.loads(path.read_text()).items()}
     subject = TrainSettings.model_validate(run.job.settings).subject
     base = load_base(bench.base)
     items = load_dataset(truth).items
-    real = picture_features([open_square(item, base.native_size_px, background="#ffffff") for item in items])
+    seeds = max(1, round(bench.drawn / len(items)))
+    real = picture_features(redraw(base, [open_square(item, base.native_size_px, background="#ffffff") for item in items]))
     probes = [
-        Probe(with_trigger(item.caption, subject.trigger, subject.noun, subject.intent), TRUTH_SEED + place)
+        Probe(with_trigger(item.caption, subject.trigger, subject.noun, subject.intent), TRUTH_SEED + place + 1000 * seed)
+        for seed in range(seeds)
         for place, item in enumerate(items)
     ]
-    gallery = Gallery(base, run.path / "truth", QUICK)
-    distances = {0: _distance(_last(gallery.draw_base(probes)), real)}
+    gallery, wanted = Gallery(base, run.path / "truth", QUICK), np.tile(real, (seeds, 1))
+    distances = {0: _distances(_last(gallery.draw_base(probes)), wanted)}
     for folder in checkpoint_folders(run.path):
-        distances[int(folder.name)] = _distance(_last(gallery.draw_adapter(probes, folder / "adapter.safetensors", strength=1.0)), real)
+        distances[int(folder.name)] = _distances(_last(gallery.draw_adapter(probes, folder / "adapter.safetensors", strength=1.0)), wanted)
     path.write_text(json.dumps(distances))
-    return distances
+    return truth_by_step(bench, run, truth)
 
 
-def _distance(pictures, real) -> float:
+def _distances(pictures, wanted) -> list[float]:
     from pipelines.encoders import picture_features
 
-    return float((1 - (picture_features(pictures) * real).sum(axis=1)).mean())
+    return [float(distance) for distance in 1 - (picture_features(pictures) * wanted).sum(axis=1)]
 
 
 def _last(work: Iterator) -> Any:
@@ -424,7 +433,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--dial", default="quick", choices=("quick", "balanced", "thorough"))
-    parser.add_argument("--truths", type=int, default=TRUTHS, help="pictures of the truth per set")
+    parser.add_argument("--truths", type=int, default=TRUTHS, help="pictures set aside as the truth of product and character")
+    parser.add_argument("--drawn", type=int, default=DRAWN, help="pictures drawn with each checkpoint to compare with the truth")
     parser.add_argument("--work", type=Path, default=ROOT / ".benchmark" / "verdict")
     parser.add_argument("--twemoji", type=Path, help="the .tgz of @iconify-json/twemoji; without it npm fetches one")
     parser.add_argument("--emojibase", type=Path, help="the .tgz of emojibase-data; without it npm fetches one")
@@ -444,6 +454,7 @@ def main() -> None:
         asked.work.resolve(),
         asked.dial,
         asked.truths,
+        asked.drawn,
         asked.twemoji,
         asked.emojibase,
         asked.stretch,

@@ -2,7 +2,9 @@
 
 In: scores per checkpoint and strength, the curve of losses. Out: a pick, the runner-up, how sure that is, and findings in plain words.
 The pick is the knee of fidelity against obedience and copying: the checkpoint where a little more of one would cost more of the others than it is worth,
-which on a bent trade-off is the point of the highest weighted sum. Draws nothing, measures nothing, reads no files.
+which on a bent trade-off is the point of the highest weighted sum. Where several cannot be told from the best by the probes at hand (two standard errors),
+the last of them is taken: the rate has fallen farthest there, so its weights are the least noisy.
+Draws nothing, measures nothing, reads no files.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from training.scores.kinds import Finding, Pick, Score
 
 NEIGHBOUR = 0.5  # weight of the checkpoints before and after: one checkpoint's few pictures are noisy, a training is smooth
 RESAMPLES = 300
+ERRORS = 2.0  # standard errors by which an earlier checkpoint must be better than a later one
 CLEARLY = 0.03  # of utility: by so much another strength must be better than 1
 
 
@@ -51,6 +54,7 @@ class Limits:
     broken: float = 0.3
     learnt: float = 0.1
     lost: float = -0.2
+    astray: float = 0.5  # obedience below which "lost" counts
     worse: float = 1.3  # held-out loss over the base's
     delta_e: float = 12.0
 
@@ -69,20 +73,23 @@ class Decision:
 
 
 def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS, limits: Limits = LIMITS, seed: int = 0) -> Decision:
-    """The verdict on scores: first the checkpoint, all at the strength nearest 1, then its strength. Among equals the earliest, and strength 1.
+    """The verdict on scores: first the checkpoint, all at the strength nearest 1, then its strength. Among equals the last, and strength 1.
 
     Raises ValueError without scores.
     """
     if not scores:
         raise ValueError("no scores to decide on")
-    primary = primary_scores(scores)
+    primary = evened(primary_scores(scores))
     utilities = smoothed(np.array([utility(score, curve, weights=weights) for score in primary]))
-    chosen = primary[int(np.argmax(utilities))]
+    resampled = _resampled(primary, curve, weights=weights, seed=seed)
+    errors = _standard_errors(resampled, utilities)
+    place = _last_level(utilities, errors)
+    chosen = primary[place]
     pick = best_strength(scores, chosen, weights=weights)
     return Decision(
-        pick=Pick(step=pick.step, strength=pick.strength, utility=float(utilities.max())),
+        pick=Pick(step=pick.step, strength=pick.strength, utility=float(utilities[place])),
         runner_up=_runner_up(primary, utilities, chosen),
-        confidence=_confidence(primary, curve, chosen, weights=weights, seed=seed),
+        confidence=_confidence(resampled, place),
         findings=tuple(findings(scores, curve, pick, limits=limits)),
     )
 
@@ -95,10 +102,20 @@ def primary_scores(scores: Sequence[Score]) -> list[Score]:
     return [nearest[step] for step in sorted(nearest)]
 
 
+def evened(scores: Sequence[Score]) -> list[Score]:
+    """Variety and leak are measured for finalists alone: the others get the finalists' mean, so that nobody loses by having been looked at."""
+    variety, leak = (
+        [value for value in values if value is not None] for values in zip(*((s.variety, s.leak) for s in scores), strict=True)
+    )
+    means = {name: float(np.mean(values)) for name, values in (("variety", variety), ("leak", leak)) if values}
+    return [score.model_copy(update={name: mean for name, mean in means.items() if getattr(score, name) is None}) for score in scores]
+
+
 def best_strength(scores: Sequence[Score], chosen: Score, *, weights: Weights = WEIGHTS) -> Score:
     """The chosen checkpoint at the strength that is worth most; another than the primary one must be clearly better. Held-out loss is left out."""
     flat, none = replace(weights, held_out_loss=0.0), Curve(())
-    rows = [score for score in scores if score.step == chosen.step]
+    rows = evened([score for score in scores if score.step == chosen.step])
+    chosen = next(score for score in rows if score.strength == chosen.strength)
     best = max(rows, key=lambda score: (utility(score, none, weights=flat), -abs(score.strength - 1)))
     gain = utility(best, none, weights=flat) - utility(chosen, none, weights=flat)
     return best if gain > CLEARLY else chosen
@@ -134,26 +151,39 @@ def _runner_up(scores: Sequence[Score], utilities: NDArray[np.float64], pick: Sc
     return Pick(step=scores[best].step, strength=scores[best].strength, utility=float(utilities[best]))
 
 
-def _confidence(scores: Sequence[Score], curve: Curve, pick: Score, *, weights: Weights, seed: int) -> float:
-    """How often the same checkpoint, or its neighbour, wins when the probes are drawn anew with replacement (bootstrap, Efron 1979)."""
+def _resampled(scores: Sequence[Score], curve: Curve, *, weights: Weights, seed: int) -> NDArray[np.float64]:
+    """Smoothed utilities with the probes drawn anew with replacement (bootstrap, Efron 1979), the same ones for every checkpoint: [RESAMPLES, checkpoints].
+    No rows where there are fewer than two probes.
+    """
     width = min((len(score.fidelity_samples) for score in scores), default=0)
-    steps = sorted({score.step for score in scores})
-    if width < 2 or len(steps) < 2:
-        return 0.0 if len(steps) > 1 else 1.0
+    if width < 2:
+        return np.zeros((0, len(scores)))
     chance = np.random.default_rng(seed)
     fidelity = np.array([score.fidelity_samples[:width] for score in scores])
     obedience = np.array(
         [(score.obedience_samples[:width] if len(score.obedience_samples) >= width else (score.obedience,) * width) for score in scores]
     )
     rest = np.array([utility(score, curve, weights=weights) - score.fidelity - weights.obedience * score.obedience for score in scores])
-    place = steps.index(pick.step)
-    agreed = 0
-    for _ in range(RESAMPLES):
-        probes = chance.integers(0, width, width)
-        drawn = fidelity[:, probes].mean(axis=1) + weights.obedience * obedience[:, probes].mean(axis=1) + rest
-        winner = scores[int(np.argmax(smoothed(drawn)))]
-        agreed += abs(steps.index(winner.step) - place) <= 1
-    return agreed / RESAMPLES
+    draws = (chance.integers(0, width, width) for _ in range(RESAMPLES))
+    return np.array([smoothed(fidelity[:, d].mean(axis=1) + weights.obedience * obedience[:, d].mean(axis=1) + rest) for d in draws])
+
+
+def _standard_errors(resampled: NDArray[np.float64], utilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each checkpoint's distance from the best one, [checkpoints]; 0 where nothing was resampled."""
+    best = int(np.argmax(utilities))
+    return (resampled - resampled[:, [best]]).std(axis=0) if len(resampled) else np.zeros(len(utilities))
+
+
+def _last_level(utilities: NDArray[np.float64], errors: NDArray[np.float64]) -> int:
+    """The last checkpoint that cannot be told from the best."""
+    return int(np.flatnonzero(utilities >= utilities.max() - ERRORS * errors)[-1])
+
+
+def _confidence(resampled: NDArray[np.float64], place: int) -> float:
+    """How often this checkpoint, or its neighbour, comes out best from other probes."""
+    if resampled.shape[1] < 2:
+        return 1.0
+    return float(np.mean(np.abs(resampled.argmax(axis=1) - place) <= 1)) if len(resampled) else 0.0
 
 
 def findings(scores: Sequence[Score], curve: Curve, pick: Score, *, limits: Limits = LIMITS) -> list[Finding]:
@@ -208,9 +238,11 @@ def _fried(scores: Sequence[Score], pick: Score, limits: Limits) -> Finding | No
 
 
 def _is_lost(score: Score, limits: Limits) -> bool:
-    """True where pictures fall apart: noise or NaN, weights drowned, far from everything, or a held-out loss well above the base's own."""
-    drowned = (score.effect or 0) > limits.fried_effect
-    return score.broken > limits.broken or drowned or score.fidelity < limits.lost or (score.held_out_loss or 0) > limits.worse
+    """True where pictures fall apart: noise or NaN, weights drowned, far from the set and from what was asked for, or a held-out loss well above the base's.
+    Far from the set alone is none: a base may be near a style already, and a little step away from there is a large share of nothing.
+    """
+    drowned, is_astray = (score.effect or 0) > limits.fried_effect, score.fidelity < limits.lost and score.obedience < limits.astray
+    return score.broken > limits.broken or drowned or is_astray or (score.held_out_loss or 0) > limits.worse
 
 
 def _nothing_learnt(pick: Score, limits: Limits) -> Finding | None:

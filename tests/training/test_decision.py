@@ -36,6 +36,26 @@ def test_a_healthy_run_is_picked_late_and_nothing_is_said_against_it():
     assert decision.confidence > 0.7
 
 
+def test_among_checkpoints_that_the_probes_cannot_tell_apart_the_last_is_picked():
+    assert decide(run_of([0.1, 0.3, 0.45, 0.5, 0.52, 0.5, 0.49, 0.5], spread=0.3), FLAT).pick.step == 400
+    assert decide(run_of([0.1, 0.3, 0.45, 0.5, 0.52, 0.3, 0.2, 0.1], spread=0.01), FLAT).pick.step <= 250
+
+
+def test_finalists_do_not_lose_by_having_been_looked_at():
+    scores = run_of(RISING)
+    looked_at = [*scores[:-1], scores[-1].model_copy(update={"leak": 0.9, "variety": 0.5})]
+    assert decide(looked_at, FLAT).pick.step == decide(scores, FLAT).pick.step == scores[-1].step
+    weaker = scores[-1].model_copy(update={"strength": 0.8})
+    assert decide([*looked_at, weaker], FLAT).pick.strength == 1.0
+
+
+def test_a_step_away_from_a_style_that_the_base_has_nearly_is_not_called_fried():
+    codes = [
+        finding.code for finding in decide([score.model_copy(update={"obedience": 0.9}) for score in run_of([-0.3, -0.25])], FLAT).findings
+    ]
+    assert "fried" not in codes and "not-learnt" in codes
+
+
 def test_the_pick_lies_before_copying_sets_in():
     decision = decide(run_of(RISING, copying=[0, 0, 0, 0, 0, 0.1, 0.5, 0.8, 0.9, 1.0]), FLAT)
     assert decision.pick.step <= 300
@@ -154,5 +174,8 @@ def test_smoothing_keeps_level_and_range(values):
 
 
 def test_an_unsure_pick_is_called_a_close_call():
-    decision = decide(run_of([0.5, 0.2, 0.5, 0.2, 0.5, 0.2, 0.5], spread=1.0), FLAT)
-    assert decision.confidence < 0.75
+    scores = [  # each probe likes another checkpoint best
+        score.model_copy(update={"fidelity_samples": tuple(np.roll([0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], place))})
+        for place, score in enumerate(run_of([0.2] * 7, samples=7))
+    ]
+    assert decide(scores, FLAT).confidence < 0.75
