@@ -1,4 +1,4 @@
-"""The command line: `brandprint check | train | preview | board | verdict | export | import | report | runs | ui | demo | doctor`.
+"""The command line: `brandprint check | caption | rights | train | preview | board | verdict | export | import | report | runs | ui | demo | doctor`.
 
 In: arguments. Out: exit code 0 done, 1 an error that the user can act on (printed with its fix), 2 wrong usage, 130 stopped with Ctrl-C.
 Commands live in app/commands/; their settings flags derive from the settings' own fields. Only the command that is asked for is imported:
@@ -16,6 +16,11 @@ import typer
 # name -> where it stands, and its line in the list (a test holds it against the function's own docstring)
 COMMANDS = {
     "check": ("check:check", "Look at every picture and caption: a score, the problems, and what would raise it most."),
+    "caption": (
+        "caption:caption",
+        "Propose captions from names, descriptions, a template or a model; --apply puts them into the edit list.",
+    ),
+    "rights": ("caption:rights", "State who owns the pictures and on what ground; it goes into the card of what is taught from them."),
     "train": ("teach:train", "Teach the base from PICTURES. Ctrl-C stops and keeps a checkpoint to resume from."),
     "preview": ("draw:preview", "Draw with an adapter, beside the base on the same seed."),
     "board": ("draw:board", "Checkpoint x strength x prompt, base in column 0: PNG, PDF and an HTML page that opens anywhere."),

@@ -42,6 +42,8 @@ class About(BaseModel):
     dial: Dial = "balanced"
     overrides: dict[str, Any] = {}
     prompts: tuple[str, ...] = ()
+    constant: str = ""  # what all pictures share, so that no caption says it: "orange cap, steel"
+    varies: tuple[str, ...] = ()  # aspects that captions should tell: training/aspects.py
     licence: str = ""
     rights: str = ""
     credit: str = ""

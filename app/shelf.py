@@ -13,11 +13,13 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from app.projects import Project, Workspace
 from pipelines.atomic import write_atomically
+from pipelines.errors import ConfigError
 from training.dataset import Dataset, Item, with_edits
 from training.edit_log import EditLog, read_edits
 from training.edits import Caption, Edit
@@ -32,14 +34,26 @@ _lock = threading.RLock()
 def read_shelf(project: Project) -> Dataset:
     """The project's dataset with its edits applied; without items where nothing usable lies in the folder."""
     dataset = _read_folder(project.pictures, _signature(project.pictures))
-    return with_edits(dataset, read_edits(project.pictures))
+    hints = replace(dataset.hints, constant=project.about.constant)
+    return with_edits(replace(dataset, hints=hints), read_edits(project.pictures))
+
+
+def known_items(project: Project, keys: Sequence[str]) -> list[Item]:
+    """The items with these keys. Raises ConfigError for keys that are not there: another tab may have changed the set."""
+    known = read_shelf(project).by_key
+    missing = [key for key in keys if key not in known]
+    if missing or not keys:
+        message = f"{missing[0][:80]} is not among the pictures any more." if missing else "No picture is chosen."
+        raise ConfigError(message, fix="Reload the page.")
+    return [known[key] for key in keys]
 
 
 def shelf_signature(project: Project) -> str:
-    """Changes whenever a picture, a caption or an edit does."""
+    """Changes whenever a picture, a caption or an edit does, or what is said to be constant."""
     edits = project.pictures / "edits.json"
     tail = edits.read_bytes() if edits.exists() else b""
-    return hashlib.sha256(_signature(project.pictures).encode() + tail).hexdigest()[:16]
+    told = _signature(project.pictures) + project.about.constant
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass") + tail).hexdigest()[:16]
 
 
 @lru_cache(maxsize=16)
@@ -111,7 +125,7 @@ def apply_edits(project: Project, edits: Iterable[Edit], *, label: str) -> int:
     edits = list(edits)
     if not edits:
         return 0
-    with _changing(project) as log:
+    with changing(project) as log:
         ids = log.apply(edits)
         _write_actions(project, [*read_actions(project), {"label": label, "ids": list(ids)}])
     return len(edits)
@@ -119,7 +133,7 @@ def apply_edits(project: Project, edits: Iterable[Edit], *, label: str) -> int:
 
 def set_caption(project: Project, key: str, text: str) -> None:
     """What the user typed under one picture. Keystrokes saved one after the other under the same picture are one action."""
-    with _changing(project) as log:
+    with changing(project) as log:
         actions = read_actions(project)
         if actions and actions[-1].get("typed") == key:
             log.undo(actions.pop()["ids"])
@@ -129,14 +143,27 @@ def set_caption(project: Project, key: str, text: str) -> None:
 
 def undo_last(project: Project) -> str:
     """Takes the last action back; returns its label, or "" where there is none."""
-    with _changing(project) as log:
-        actions = read_actions(project)
-        if not actions:
-            return ""
-        last = actions.pop()
-        log.undo(last["ids"])
-        _write_actions(project, actions)
-    return str(last["label"])
+    actions = read_actions(project)
+    if not actions:
+        return ""
+    undo_edits(project, actions[-1]["ids"])
+    return str(actions[-1]["label"])
+
+
+def undo_edits(project: Project, ids: Sequence[int]) -> int:
+    """Takes single edits back, whichever action made them; returns how many were in force. An action of which nothing is left is forgotten."""
+    with changing(project) as log:
+        count = len(log.undo(ids))
+        left = {entry.id for entry in log.history if entry.in_force}
+        _write_actions(project, [action for action in read_actions(project) if left.intersection(action["ids"])])
+    return count
+
+
+def redo_edits(project: Project, ids: Sequence[int], *, label: str) -> None:
+    """Puts edits in force again that were taken back, as one action."""
+    with changing(project) as log:
+        log.redo(ids)
+        _write_actions(project, [*read_actions(project), {"label": label, "ids": list(ids)}])
 
 
 def read_actions(project: Project) -> list[dict]:
@@ -152,7 +179,7 @@ def _write_actions(project: Project, actions: list[dict]) -> None:
 
 
 @contextmanager
-def _changing(project: Project) -> Iterator[EditLog]:
+def changing(project: Project) -> Iterator[EditLog]:
     """The edit log, held by one thread at a time: two tabs may type at once."""
     with _lock:
         yield EditLog(project.pictures)

@@ -30,7 +30,20 @@ from pipelines.errors import ConfigError
 ASSETS = Path(__file__).parent / "assets"
 SAMPLES = Path(__file__).parent.parent / "sample_data"
 PARTS = {"frame": frame, "home": home, "pictures": images, "teach": teach, "compare": compare, "handover": handover, "library": library}
-SCRIPTS = ("studio.js", "frame.js", "home.js", "upload.js", "pictures.js", "run.js", "teach.js", "compare.js", "handover.js", "library.js")
+SCRIPTS = (
+    "studio.js",
+    "frame.js",
+    "home.js",
+    "upload.js",
+    "captions.js",
+    "fixes.js",
+    "pictures.js",
+    "run.js",
+    "teach.js",
+    "compare.js",
+    "handover.js",
+    "library.js",
+)
 SWEEP_SECONDS = 3600
 LOCAL = ("127.0.0.1", "localhost", "::1")
 

@@ -1,7 +1,7 @@
 """Owns one device: takes jobs from the queue one by one, each done by a process of its own whose memory is given back at its end.
 
 In: `python -m app.worker --workspace W --device D` (the detached dispatcher), `--run FOLDER` (one training), `--draw BASE` (a warm base that draws),
-`--examine PROJECT` (the doctor).
+`--examine PROJECT` (the doctor), `--caption FOLDER` (captions by a downloaded model).
 Out: events in run folders. The dispatcher imports no torch and holds no model: a crash of a job never takes the queue down.
 A training and a drawing never share the device: the warm base is ended before a training starts.
 """
@@ -149,6 +149,9 @@ def _do(ticket: jobs.Ticket, artist: Artist, device: str, beat: Beat) -> None:
         if run.job.kind == "train":
             artist.rest()
             _train(run, device, beat)
+        elif run.job.kind == "caption":
+            artist.rest()
+            _caption(run, device, beat)
         else:
             artist.draw(run, beat)
     finally:
@@ -162,6 +165,14 @@ def _train(run: Run, device: str, beat: Beat) -> None:
     if process.returncode:
         _record_death(run, process.returncode)
     mark(run)
+
+
+def _caption(run: Run, device: str, beat: Beat) -> None:
+    process = jobs.spawn_child(["--caption", str(run.path)], device=device, log=run.path / "log.txt")
+    while process.poll() is None:
+        beat.tick()
+    if process.returncode:
+        _record_death(run, process.returncode)
 
 
 def _record_death(run: Run, code: int) -> None:
@@ -229,6 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--judge", type=Path)
     parser.add_argument("--draw")
     parser.add_argument("--examine", type=Path)
+    parser.add_argument("--caption", type=Path)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if chosen.run or chosen.folder:
@@ -245,6 +257,11 @@ def main(arguments: list[str] | None = None) -> int:
         from app.doctor import examine
 
         examine(open_workspace(chosen.examine.parent), chosen.examine.name)
+        return 0
+    if chosen.caption:
+        from app.captioning import write_captions
+
+        write_captions(open_run(chosen.caption))
         return 0
     dispatch(open_workspace(chosen.workspace), chosen.device, idle_seconds=chosen.idle_seconds)
     return 0

@@ -1,8 +1,7 @@
-"""Who writes captions: offline from names, embedded descriptions and colours; from a hub by a vision-language model, when the user
-says yes.
+"""Who writes captions offline: file and folder names, descriptions inside the files, a template, and what the doctor measured.
 
-In: items (and pictures). Out: captions. The offline members need nothing; those of a hub are loaded at their first picture.
-Captions are proposals: the page turns the ones that the user takes into edits.
+In: items, and their looks. Out: captions; "" where nothing can be said. Nothing is guessed: a thing's name comes from the user's own words, never from a
+model. Captions are proposals (proposals.py). Models that are downloaded stand in hub_captioners.py.
 """
 
 from __future__ import annotations
@@ -12,15 +11,16 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
 from pipelines.errors import DatasetError
 from training.captions import decoded
 from training.dataset import Item
-from training.images import open_item
-from training.looks import Look
+
+if TYPE_CHECKING:
+    from training.looks import Look
 
 # CIE Lab of named colours, as people name large areas; vivid blue lies far from the others.
 COLOURS: tuple[tuple[str, tuple[float, float, float]], ...] = (
@@ -47,6 +47,7 @@ COLOURS: tuple[tuple[str, tuple[float, float, float]], ...] = (
     ("cream", (94, 0, 10)),
     ("blue", (32, 79, -108)),
 )
+SOURCES = ("names", "folders", "embedded", "template", "seen")
 
 
 class Captioner(Protocol):
@@ -104,6 +105,23 @@ class ByFunction:
     def caption(self, items: Sequence[Item]) -> Iterator[str]:
         """The function's words for each item."""
         return (self.function(item) for item in items)
+
+
+def offline_captioner(source: str, *, template: str = "", looks: Mapping[str, Look] | None = None) -> ByFunction:
+    """The captioner of one of SOURCES. looks: by item key, for "seen". Raises DatasetError for another name and for a template that asks for
+    something else than {name}, {folder} and {caption}.
+    """
+    known = looks or {}
+    functions: dict[str, Callable[[Item], str]] = {
+        "names": lambda item: from_file_name(item.key),
+        "folders": lambda item: from_folder_name(item.key),
+        "embedded": embedded_description,
+        "template": from_template(template),
+        "seen": lambda item: background_words(known[item.key]) if item.key in known else "",
+    }
+    if source not in functions:
+        raise DatasetError(f"Captions cannot come from {source!r}.", fix=f"Choose one of {', '.join(SOURCES)}.")
+    return ByFunction(source, functions[source])
 
 
 def from_file_name(key: str) -> str:
@@ -188,84 +206,3 @@ def _exif_description(image: Image.Image) -> str:
         return ""
     value = image.getexif().get(0x010E, "")
     return value if isinstance(value, str) else ""
-
-
-class HubCaptioner:
-    """A vision-language model from a hub. Loaded at the first picture; raises DatasetError with the way out where it cannot be had."""
-
-    needs_hub = True
-
-    def __init__(self, name: str, *, device: str = "cpu") -> None:
-        """name: one of HUB_MODELS."""
-        self.name = name
-        self._device = device
-        self._model = HUB_MODELS[name]
-
-    def caption(self, items: Sequence[Item]) -> Iterator[str]:
-        """Captions by the model, one picture at a time."""
-        if not items:
-            return
-        say = _loaded(self.name, self._model, self._device)
-        for item in items:
-            yield " ".join(say(open_item(item, at_least_px=1024)).split())
-
-
-@dataclass(frozen=True)
-class HubModel:
-    """One line of the table of hub captioners. prompt: what the model is asked; only what varies is wanted."""
-
-    id: str
-    kind: str  # "florence": task prompts; "chat": a conversation with a picture; "tags": a tagger
-    prompt: str
-    licence: str
-
-
-_ASK = (
-    "Describe this picture for training an image generator in one line of at most 40 words. Say what varies: view, pose, place, background, light. "
-    "Do not name the main object's kind, brand or style. No introduction."
-)
-HUB_MODELS: dict[str, HubModel] = {
-    "florence-2": HubModel("florence-community/Florence-2-base-ft", "florence", "<DETAILED_CAPTION>", "MIT"),
-    "qwen3-vl": HubModel("Qwen/Qwen3-VL-4B-Instruct", "chat", _ASK, "Apache-2.0"),
-    "joycaption": HubModel("fancyfeast/llama-joycaption-beta-one-hf-llava", "chat", _ASK, "Llama 3.1 Community"),
-    "wd14": HubModel("SmilingWolf/wd-vit-tagger-v3", "tags", "0.35", "Apache-2.0"),
-}
-
-
-def _loaded(name: str, model: HubModel, device: str) -> Callable[[Image.Image], str]:
-    """The model as a function picture -> words."""
-    try:
-        if model.kind == "tags":
-            from training.tagger import load_tagger
-
-            return load_tagger(model.id, threshold=float(model.prompt))
-        return _vision_language(model, device)
-    except (OSError, ImportError, ValueError) as error:
-        message = f"{name} ({model.id}) cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}."
-        raise DatasetError(message, fix="Connect to the hub once so that it can be downloaded, or use the offline captions.") from error
-
-
-def _vision_language(model: HubModel, device: str) -> Callable[[Image.Image], str]:
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor, Florence2ForConditionalGeneration
-
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    processor = AutoProcessor.from_pretrained(model.id)
-    kind = Florence2ForConditionalGeneration if model.kind == "florence" else AutoModelForImageTextToText
-    network = kind.from_pretrained(model.id, dtype=dtype).to(device).eval()
-
-    def say(picture: Image.Image) -> str:
-        if model.kind == "florence":
-            inputs = processor(text=model.prompt, images=picture, return_tensors="pt")
-        else:
-            turn = [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": model.prompt}]}]
-            inputs = processor.apply_chat_template(turn, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt")
-        inputs = inputs.to(device, dtype)
-        with torch.inference_mode():
-            tokens = network.generate(**inputs, max_new_tokens=120, do_sample=False)
-        if model.kind == "florence":
-            text = processor.batch_decode(tokens, skip_special_tokens=False)[0]
-            return str(processor.post_process_generation(text, task=model.prompt, image_size=picture.size)[model.prompt])
-        return str(processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)[0])
-
-    return say

@@ -1,7 +1,7 @@
 """What is said about pictures: sidecar files, the trigger, and edits of many captions at once.
 
 In: captions as text. Out: captions as text; every bulk edit is a pure function list -> list. Unicode stays as it was written:
-normal forms (NFC) are used to compare, never to store. Does not judge captions (checks/) and does not write them by model (captioners.py).
+normal forms (NFC) are used to compare, never to store. Does not judge captions (checks/) and does not write them (captioners.py, hub_captioners.py).
 """
 
 from __future__ import annotations
@@ -150,3 +150,22 @@ def words(caption: str) -> tuple[str, ...]:
 def coverage(captions: Sequence[str]) -> dict[str, int]:
     """In how many captions each word stands, the most frequent first."""
     return dict(Counter(word for caption in captions for word in sorted(set(words(caption)))).most_common())
+
+
+def phrases(text: str) -> tuple[str, ...]:
+    """The words or phrases of a list that a user typed, "orange cap, steel" -> ("orange cap", "steel"); commas of other scripts and semicolons part too."""
+    return tuple(dict.fromkeys(part for part in (_tidy(part) for part in re.split(r"[,;\n，、،]", text)) if part))
+
+
+def without_words(captions: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """Takes several words or phrases out of every caption, the longest first, with what they leave hanging."""
+    shortened = list(captions)
+    for word in sorted(taken, key=len, reverse=True):
+        shortened = without_word(shortened, word)
+    return [tidied(after) if after != before else before for before, after in zip(captions, shortened, strict=True)]
+
+
+def tidied(text: str) -> str:
+    """The caption without articles and prepositions that a taken word leaves hanging: "with an, on ice" -> "on ice"."""
+    hanging = r"\b(?:(?:with|in|of|and)\s+)?(?:a|an|the|in|of|with|and)\s*(?=,|$)"
+    return _tidy_commas(re.sub(hanging, "", text, flags=re.IGNORECASE))

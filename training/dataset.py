@@ -64,6 +64,7 @@ class Hints:
     noun: str = ""
     intent: str = ""
     name: str = ""
+    constant: str = ""  # words that no caption should say: all pictures share what they name
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,25 @@ def _what_is_wrong(edit: Edit) -> str:
     return ""
 
 
+def in_words(edit: Edit) -> str:
+    """What the edit does to its picture, for lists of changes: "turned by 90°"."""
+    if isinstance(edit, Rotate):
+        return f"turned by {edit.clockwise_deg}°"
+    if isinstance(edit, Caption):
+        return f"says: {edit.text}" if edit.text else "caption taken away"
+    if isinstance(edit, LeaveOut):
+        return f"left out: {edit.why}" if edit.why else "left out"
+    if isinstance(edit, KeepOneOf):
+        return f"stays; {len(edit.others)} like it left out"
+    if isinstance(edit, Weight):
+        return f"shown {edit.repeats} times a round"
+    if isinstance(edit, Flatten):
+        return f"laid on {edit.background}"
+    if isinstance(edit, Dismiss):
+        return f"no fault: {edit.code.replace('_', ' ')}"
+    return {Crop: "cropped", Trim: "border cut away", Focus: "focal point set", HoldOut: "kept for checking"}[type(edit)]
+
+
 @dataclass(frozen=True)
 class Geometry:
     """What the edits of one picture do to its pixels: cut `box` out of the upright original, then turn it."""

@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipelines.errors import DatasetError
 from training.captions import SIDECARS, read_caption
 from training.dataset import Dataset, Hints, Item, Rejected
-from training.decode import SUFFIXES, check_whole, read_header
+from training.decode import SUFFIXES, Header, check_whole, read_header
 from training.metadata import METADATA, read_metadata
 
 THREADS = 8
@@ -37,6 +38,7 @@ FOREIGN = {
     **dict.fromkeys((".mp4", ".mov", ".avi", ".webm", ".mkv"), "is a film"),
     **dict.fromkeys((".jxl", ".jp2", ".j2k", ".exr", ".hdr", ".tga", ".dds"), "is a picture of a kind that is not read here"),
 }
+_PROOF = re.compile(r"rights/[0-9a-f]{8}-.+")  # a scan of a contract, kept by training/rights.py: no picture of the set
 _KOHYA = re.compile(r"([1-9]\d?|100)_(\S.*)")
 
 
@@ -53,6 +55,7 @@ def read_folder(root: Path) -> Dataset:
     """The dataset in a folder (or of one picture), no edits applied. Raises DatasetError if the folder cannot be listed."""
     files, refused = _listing(root)
     root = root if root.is_dir() else root.parent
+    _, files = _split(files, lambda name: _is_proof(root, name))
     masks, files = _split(files, _is_mask)
     pictures, others = _split(files, lambda name: _is_picture(root, name))
     listed, used, faults = read_metadata(root, [name for name in others if PurePosixPath(name).name in METADATA])
@@ -181,6 +184,10 @@ def _is_picture(root: Path, name: str) -> bool:
     return is_webp or start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*"))
 
 
+def _is_proof(root: Path, name: str) -> bool:
+    return bool(_PROOF.fullmatch(name)) and (root / "rights.json").is_file()
+
+
 def _is_class_picture(root: Path, name: str) -> bool:
     return name.startswith("reg/") and (root / "img").is_dir()
 
@@ -217,10 +224,8 @@ def _read_item(root: Path, name: str, sidecar: str | None, listed: str, mask: st
     path = root / name
     concept = concept_of(name)
     try:
-        header = read_header(path)
-        check_whole(path, header)
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        stat = path.stat()
+        header, content = _facts(path, stat.st_size, stat.st_mtime_ns)
         caption = read_caption(root / sidecar) if sidecar else listed
     except DatasetError as error:
         return Rejected(name, error.message.removeprefix(path.name).strip().rstrip("."), error.fix)
@@ -238,6 +243,15 @@ def _read_item(root: Path, name: str, sidecar: str | None, listed: str, mask: st
     )
 
 
+@lru_cache(maxsize=8192)
+def _facts(path: Path, size: int, mtime_ns: int) -> tuple[Header, str]:
+    """Header and SHA-256 of a whole picture; remembered while size and time stay the same, so that a folder that grows costs what is new."""
+    header = read_header(path)
+    check_whole(path, header)
+    with path.open("rb") as file:
+        return header, hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _hints(root: Path, pictures: list[str]) -> Hints:
     """The subject as project.json says it, else as most kohya folders do."""
     stated = _stated(root / "project.json")
@@ -248,6 +262,7 @@ def _hints(root: Path, pictures: list[str]) -> Hints:
         noun=stated.get("noun") or noun,
         intent=stated.get("intent", ""),
         name=stated.get("name", ""),
+        constant=stated.get("constant", ""),
     )
 
 

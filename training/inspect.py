@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.card import Intent
+from pipelines.encoder_process import EncoderProcess
 from training.checks.base import Check, CountTokens, Fault, Scene, SetFault, Severity
 from training.checks.table import CHECKS
 from training.dataset import Dataset, with_edits
@@ -82,23 +83,25 @@ class Report:
 
     @property
     def fixes(self) -> tuple[Edit, ...]:
-        """One set of edits that mends all: of a picture that is left out nothing else is changed, and of a pair that is doubled one
-        stays.
-        """
-        chosen: list[Edit] = []
-        gone: set[str] = set()
-        changed: set[tuple[str, str]] = set()
-        every = [edit for problem in self.problems for edit in problem.fixes]
-        for edit in sorted(every, key=lambda edit: not isinstance(edit, _LEAVES_OUT)):
-            keys = edit.others if isinstance(edit, KeepOneOf) else edited_keys(edit)
-            mark = (type(edit).__name__, keys[0])
-            if gone.intersection(keys) or mark in changed or (isinstance(edit, KeepOneOf) and edit.keep in gone):
-                continue
-            chosen.append(edit)
-            changed.add(mark)
-            if isinstance(edit, _LEAVES_OUT):
-                gone.update(keys)
-        return tuple(chosen)
+        """One set of edits that mends all."""
+        return compatible([edit for problem in self.problems for edit in problem.fixes])
+
+
+def compatible(fixes: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Those of the fixes that go together: of a picture that is left out nothing else is changed, and of a pair that is doubled one stays."""
+    chosen: list[Edit] = []
+    gone: set[str] = set()
+    changed: set[tuple[str, str]] = set()
+    for edit in sorted(fixes, key=lambda edit: not isinstance(edit, _LEAVES_OUT)):
+        keys = edit.others if isinstance(edit, KeepOneOf) else edited_keys(edit)
+        mark = (type(edit).__name__, keys[0])
+        if gone.intersection(keys) or mark in changed or (isinstance(edit, KeepOneOf) and edit.keep in gone):
+            continue
+        chosen.append(edit)
+        changed.add(mark)
+        if isinstance(edit, _LEAVES_OUT):
+            gone.update(keys)
+    return tuple(chosen)
 
 
 def inspect_dataset(
@@ -111,13 +114,14 @@ def inspect_dataset(
     count_tokens: CountTokens | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    encoder: EncoderProcess | None = None,
 ) -> Report:
     """Everything that could be better in a set, its edits applied. base_size_px: the base's own size.
 
     count_tokens: the base's (without start and end); None: estimated. cache: a folder that makes the next look instant. progress:
-    (done, all pictures).
+    (done, all pictures). encoder: one that stays open for the next look.
     """
-    looks, failures = look_at(dataset.items, cache=cache, progress=progress)
+    looks, failures = look_at(dataset.items, cache=cache, progress=progress, encoder=encoder)
     told = {key: (error.message, error.fix) for key, error in failures.items()}
     scene = Scene(dataset, looks, told, intent, trigger, noun, base_size_px, count_tokens or estimated_tokens)
     return judge(scene)

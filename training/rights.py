@@ -1,7 +1,7 @@
 """Who owns the pictures and on what ground they may be used: a record per batch, kept with the project and carried into the card.
 
 In: what the user states, and files that prove it. Out: rights.json and copies of the files in the project folder, and one line for
-the card. It records statements; it gives no legal advice. What must not leave with pictures is taken out by private.py.
+the card. It records statements; it gives no legal advice.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from pipelines.errors import RunError
 from pipelines.events import Event, from_record, to_record
 
 CACHE = ".cache"  # beside the runs: latents, embeddings, features, and what was measured on this machine
-JobKind = Literal["train", "preview", "board", "export"]
+JobKind = Literal["train", "preview", "board", "export", "caption"]
 RunState = Literal["queued", "running", "stopped", "interrupted", "finished", "failed"]
 HEARTBEAT_SECONDS = 2.0
 SILENCE_SECONDS = 20.0  # a run whose heartbeat is older than this has lost its worker

@@ -57,7 +57,7 @@ window.brandprint = (() => {
         known.delete(node.dataset.key);
         if (old === place) place = place.nextSibling; else target.insertBefore(old, place);
         patchNode(old, node);
-      } else if (node.dataset?.key) target.insertBefore(node, place);
+      } else if (node.dataset?.key || node.nodeType === Node.ELEMENT_NODE) target.insertBefore(node, place);
     }
     known.forEach((node) => node.remove());
   }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.fields import as_choice
-from app.terminal import say, show_json
+from app.terminal import say, show_json, show_table
 from pipelines.card import Intent
 
 COLOURS = {"serious": "red", "warning": "yellow", "hint": "dim"}
@@ -24,6 +24,8 @@ def check(
     base: Annotated[str, typer.Option(help="Base that the set is for.")] = "starter",
     fix: Annotated[bool, typer.Option("--fix", help="Put every proposed fix into the edit list. Originals are never touched.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take every edit back.")] = False,
+    undo_id: Annotated[list[int] | None, typer.Option(help="Take the edit of this number back; may be given several times.")] = None,
+    edits: Annotated[bool, typer.Option("--edits", help="List the edits in force with their numbers.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
     """Look at every picture and caption: a score, the problems, and what would raise it most."""
@@ -32,7 +34,13 @@ def check(
     from training.edit_log import EditLog
 
     if undo:
-        say(f"{len(EditLog(load_dataset(pictures).root).undo_all())} edits taken back.")
+        say(f"{_counted(len(EditLog(load_dataset(pictures).root).undo_all()))} taken back.")
+        return
+    if edits or undo_id:
+        log = EditLog(load_dataset(pictures).root)
+        if undo_id:
+            say(f"{_counted(len(log.undo(undo_id)))} taken back.")
+        list_edits(log, as_json=as_json)
         return
     size_px = read_base_facts(base).native_size_px
     dataset, report = look(pictures, intent=intent, trigger=trigger, noun=noun, base_size_px=size_px)
@@ -43,8 +51,25 @@ def check(
         show_json(record_of(dataset, report))
         return
     if fix:
-        say(f"{len(changed)} edits made; brandprint check {pictures} --undo takes them back.")
+        say(f"{_counted(len(changed))} made; brandprint check {pictures} --undo takes them back.")
     show_report(dataset, report)
+
+
+def _counted(number: int) -> str:
+    return "1 edit" if number == 1 else f"{number} edits"
+
+
+def list_edits(log, *, as_json: bool) -> None:
+    """The edits in force, oldest first, with the numbers by which they are undone."""
+    from training.edits import edited_keys, in_words, to_record
+
+    in_force = [entry for entry in log.history if entry.in_force]
+    if as_json:
+        show_json([{"id": entry.id, **to_record(entry.edit)} for entry in in_force])
+    elif in_force:
+        show_table(("number", "picture", "what"), [(entry.id, edited_keys(entry.edit)[0], in_words(entry.edit)) for entry in in_force])
+    else:
+        say("No edits are in force.")
 
 
 def look(pictures: Path, *, base_size_px: int, intent: str = "", trigger: str = "", noun: str = ""):

@@ -84,7 +84,7 @@ def _job(workspace: Workspace) -> dict[str, Any] | None:
     return {
         "kind": "judge" if progress.is_closing else run.job.kind, "project": project, "name": run.job.name, "waiting": is_waiting,
         "percent": int(progress.percent), "left": None if progress.seconds_left is None else round(progress.seconds_left),
-        "step": {"train": "teach", "judge": "teach", "export": "handover"}.get(run.job.kind, "compare"),
+        "step": {"train": "teach", "judge": "teach", "export": "handover", "caption": "pictures"}.get(run.job.kind, "compare"),
     }  # fmt: skip
 
 

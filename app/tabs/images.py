@@ -1,33 +1,30 @@
-"""The Pictures step: add, look, caption, leave out, mend, undo.
+"""The Pictures step: add, look, caption by hand, turn, remove.
 
-In: a project's pictures. Out: the view of the card grid and the doctor's drawer; each action is one call of shelf, intake or the edit list.
+In: a project's pictures. Out: the view of the card grid and the doctor's drawer; each action is one call of shelf, intake or the edit list. Captions by the
+hundred stand in captions.py, mending and taking back in fixes.py.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from app.answers import Act, Ask, Reply
-from app.doctor import ask_report, facts_of, read_report, remove_report, report_signature, running_progress, tell_arrival
+from app.captioning import view_captioning
+from app.doctor import ask_report, facts_of, read_report, report_signature, running_progress, tell_arrival
 from app.intake import Intake, Upload, take_in
-from app.projects import Project, Workspace
+from app.projects import Workspace
 from app.removed import remove_pictures, restore_pictures
-from app.shelf import LARGE_PX, apply_edits, make_thumb, make_thumbs, read_actions, read_shelf, set_caption, thumb_path, undo_last
+from app.shelf import LARGE_PX, apply_edits, known_items, make_thumb, make_thumbs, read_actions, read_shelf, set_caption, thumb_path
 from app.strings import counted, words
+from app.tabs import captions, fixes
 from pipelines.errors import ConfigError
-from training import captions
 from training.crops import view
 from training.dataset import Item
-from training.edits import Caption, Crop, Dismiss, Edit, Focus, HoldOut, LeaveOut, Rotate, from_record
+from training.edits import Crop, Focus, Rotate
 
 TONES = {"serious": "bad", "warning": "warn", "hint": ""}
-BULK = {
-    "replace": lambda texts, first, second: captions.replaced(texts, first, second),
-    "prefix": lambda texts, first, second: captions.prefixed(texts, first),
-    "suffix": lambda texts, first, second: captions.suffixed(texts, first),
-    "remove": lambda texts, first, second: captions.without_word(texts, first),
-}
 
 
 def look(ask: Ask) -> dict[str, Any]:
@@ -47,7 +44,8 @@ def look(ask: Ask) -> dict[str, Any]:
         "items": [_card(ask.workspace, item, badges.get(item.key, []), is_out=item.key in out) for item in items],
         "refused": [{"name": entry.name, "reason": entry.reason, "fix": entry.fix} for entry in dataset.rejected],
         "report": _report(report, dataset.by_key), "is_fresh": is_fresh, "broke": bool(report and is_fresh and report["score"] is None), "undo": words(f"action.{actions[-1]['label']}") if actions else "",
-        "now": {"looking": None if is_fresh else running_progress(project)},
+        "captions": captions.view_captions(project), "changes": len(dataset.edits), "fixes": len({json.dumps(fix) for problem in (report or {}).get("problems", []) for fix in problem["fixes"]}),
+        "now": {"looking": None if is_fresh else running_progress(project), "writing": view_captioning(project)},
     }  # fmt: skip
 
 
@@ -115,35 +113,16 @@ def _intake(intake: Intake) -> dict[str, Any]:
 def _caption(ask: Ask) -> Reply:
     """What stands under one picture after a pause in typing."""
     project, key = ask.project, ask.text("key")
-    item = _known(project, [key])[0]
+    item = known_items(project, [key])[0]
     text = " ".join(ask.text("text").split())
     if text != item.caption:
         set_caption(project, key, text)
     return Reply(extra={"saved": key, "text": text}, with_view=False)
 
 
-def _bulk(ask: Ask) -> Reply:
-    """One change of many captions."""
-    project = ask.project
-    change = BULK.get(ask.text("how"))
-    if change is None or not ask.text("first").strip():
-        raise ConfigError("There is nothing to change.", fix="Say which words.")
-    items = _known(project, list(ask.texts("keys")))
-    fresh = change([item.caption for item in items], ask.text("first"), ask.text("second"))
-    edits: list[Edit] = [Caption(item.key, text) for item, text in zip(items, fresh, strict=True) if text != item.caption]
-    apply_edits(project, edits, label="bulk")
-    return Reply(note=counted("pictures.captions_changed", len(edits)), undo={"do": "undo"} if edits else None)
-
-
-def _leave_out(ask: Ask) -> Reply:
-    items = _known(ask.project, list(ask.texts("keys")))
-    apply_edits(ask.project, [LeaveOut(item.key, "by hand") for item in items], label="leave_out")
-    return Reply(note=counted("pictures.left_out_now", len(items)), undo={"do": "undo"})
-
-
 def _remove(ask: Ask) -> Reply:
     """Out of the project, into its bin."""
-    items = _known(ask.project, list(ask.texts("keys")))
+    items = known_items(ask.project, ask.texts("keys"))
     ticket = remove_pictures(ask.project, items)
     return Reply(note=counted("pictures.removed", len(items)), undo={"do": "restore", "ticket": ticket})
 
@@ -153,24 +132,8 @@ def _restore(ask: Ask) -> Reply:
     return Reply(note=words("pictures.restored"))
 
 
-def _take_back(ask: Ask) -> Reply:
-    """Pictures that were left out count again, whoever left them out."""
-    from training.edit_log import EditLog
-
-    project, keys = ask.project, set(ask.texts("keys"))
-    log = EditLog(project.pictures)
-    log.undo([entry.id for entry in log.history if entry.in_force and isinstance(entry.edit, LeaveOut) and entry.edit.key in keys])
-    return Reply(note=counted("pictures.back", len(keys)))
-
-
-def _hold_out(ask: Ask) -> Reply:
-    items = _known(ask.project, list(ask.texts("keys")))
-    apply_edits(ask.project, [HoldOut(item.key) for item in items], label="hold_out")
-    return Reply(note=counted("pictures.held_out_now", len(items)), undo={"do": "undo"})
-
-
 def _rotate(ask: Ask) -> Reply:
-    items = _known(ask.project, list(ask.texts("keys")))
+    items = known_items(ask.project, ask.texts("keys"))
     apply_edits(ask.project, [Rotate(item.key, 90) for item in items], label="rotate")
     make_thumbs(ask.workspace, [item for item in read_shelf(ask.project).items if item.key in {one.key for one in items}])
     return Reply()
@@ -178,60 +141,29 @@ def _rotate(ask: Ask) -> Reply:
 
 def _focus(ask: Ask) -> Reply:
     """The point that crops keep; x and y are fractions of the upright original."""
-    item = _known(ask.project, [ask.text("key")])[0]
+    item = known_items(ask.project, [ask.text("key")])[0]
     apply_edits(ask.project, [Focus(item.key, ask.number("x", least=0, most=1), ask.number("y", least=0, most=1))], label="focus")
     return Reply()
 
 
 def _crop(ask: Ask) -> Reply:
-    item = _known(ask.project, [ask.text("key")])[0]
+    item = known_items(ask.project, [ask.text("key")])[0]
     box = tuple(ask.number(side, least=0, most=1) for side in ("left", "top", "right", "bottom"))
     apply_edits(ask.project, [Crop(item.key, box)], label="crop")  # type: ignore[arg-type]
     make_thumb(ask.workspace, read_shelf(ask.project).by_key[item.key])
     return Reply()
 
 
-def _fix(ask: Ask) -> Reply:
-    """The doctor's own remedy for one finding."""
-    report = read_report(ask.project)
-    index = int(ask.number("index", least=0, most=10_000))
-    if report is None or index >= len(report["problems"]) or report["problems"][index]["code"] != ask.text("code"):
-        raise ConfigError("The pictures have changed since the doctor looked.", fix="Wait a moment for a new look.")
-    edits = [from_record(record) for record in report["problems"][index]["fixes"]]
-    count = apply_edits(ask.project, edits, label="fix")
-    return Reply(note=counted("pictures.fixed", count), undo={"do": "undo"})
-
-
-def _dismiss(ask: Ask) -> Reply:
-    """The finding is no fault here: it is not reported again."""
-    report = read_report(ask.project)
-    problem = next((problem for problem in (report or {}).get("problems", []) if problem["code"] == ask.text("code")), None)
-    if problem is None:
-        raise ConfigError("The doctor does not say that any more.", fix="Reload the page.")
-    apply_edits(ask.project, [Dismiss(problem["code"], tuple(problem["keys"]) or ("",))], label="dismiss")
-    return Reply(note=words("pictures.dismissed"), undo={"do": "undo"})
-
-
-def _check_again(ask: Ask) -> None:
-    """After a look that broke off."""
-    remove_report(ask.project)
-
-
-def _undo(ask: Ask) -> Reply:
-    label = undo_last(ask.project)
-    return Reply(note=words("pictures.undone", what=words(f"action.{label}")) if label else words("pictures.nothing_to_undo"))
-
-
 def _thumbs(ask: Ask) -> Reply:
     """Thumbnails that are not there yet, a screenful at a time."""
-    items = _known(ask.project, list(ask.texts("keys")))[:60]
+    items = known_items(ask.project, ask.texts("keys"))[:60]
     make_thumbs(ask.workspace, items)
     return Reply(extra={"made": [item.key for item in items if thumb_path(ask.workspace, item).exists()]}, with_view=False)
 
 
 def _large(ask: Ask) -> Reply:
     """One picture large enough to look at, the point that crops keep, and the size in which the trainer sees it."""
-    item = _known(ask.project, [ask.text("key")])[0]
+    item = known_items(ask.project, [ask.text("key")])[0]
     path = make_thumb(ask.workspace, item, size_px=LARGE_PX)
     base = facts_of(ask.project.about.base)
     seen = view(item, resolution_px=base.native_size_px, base_stride_px=base.stride_px)
@@ -240,18 +172,7 @@ def _large(ask: Ask) -> Reply:
     return Reply(extra={"large": large}, with_view=False)
 
 
-def _known(project: Project, keys: list[str]) -> list[Item]:
-    """The items with these keys. Raises ConfigError for keys that are not there: another tab may have changed the set."""
-    known = read_shelf(project).by_key
-    missing = [key for key in keys if key not in known]
-    if missing or not keys:
-        raise ConfigError(
-            f"{missing[0][:80]} is not among the pictures any more." if missing else "No picture is chosen.", fix="Reload the page."
-        )
-    return [known[key] for key in keys]
-
-
 ACTIONS: dict[str, Act] = {
-    "add": _add, "caption": _caption, "bulk": _bulk, "leave_out": _leave_out, "take_back": _take_back, "hold_out": _hold_out, "rotate": _rotate,
-    "focus": _focus, "crop": _crop, "fix": _fix, "dismiss": _dismiss, "undo": _undo, "thumbs": _thumbs, "large": _large, "remove": _remove, "restore": _restore, "check_again": _check_again,
+    "add": _add, "caption": _caption, "rotate": _rotate, "focus": _focus, "crop": _crop, "thumbs": _thumbs, "large": _large, "remove": _remove,
+    "restore": _restore, **captions.ACTIONS, **fixes.ACTIONS,
 }  # fmt: skip

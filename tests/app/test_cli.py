@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.cli import COMMANDS, load_command
 from app.fields import flag_names
 from pipelines.settings import leaves
 from training.config import TrainSettings
+from training.dataset import load_dataset
 
 
 def brandprint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -128,3 +130,31 @@ def test_doctor_names_the_bases(tmp_path: Path) -> None:
     record = json.loads(brandprint("doctor", "--json", folder=tmp_path).stdout)
     assert {"memory", "disk", "torch"} <= record["facts"].keys()
     assert {"SD 1.5", "SDXL"} <= {fit["base"] for fit in record["bases"]}
+
+
+def test_captions_are_shown_first_written_on_demand_and_undone_one_by_one(tmp_path: Path, pictures: Path) -> None:
+    folder = shutil.copytree(pictures, tmp_path / "mugs")
+    wish = ("caption", "mugs", "--from", "template", "--template", "{caption}, 雪", "--replace")
+    shown = json.loads(brandprint(*wish, "--json", folder=tmp_path).stdout)
+    assert shown[0] == {"picture": "0.png", "old": "on table 0", "new": "on table 0, 雪"} and not (folder / "edits.json").exists()
+    assert "8 captions written" in brandprint(*wish, "--apply", folder=tmp_path).stdout
+    listed = json.loads(brandprint("check", "mugs", "--edits", "--json", folder=tmp_path).stdout)
+    assert (len(listed), listed[0]["text"]) == (8, "on table 0, 雪")
+    assert "1 edit taken back" in brandprint("check", "mugs", "--undo-id", "1", folder=tmp_path).stdout
+    brandprint("check", "mugs", "--undo", folder=tmp_path)
+    assert not (folder / "edits.json").exists()
+
+
+def test_a_model_is_downloaded_only_after_a_yes(tmp_path: Path, pictures: Path) -> None:
+    done = brandprint("caption", str(pictures), "--from", "florence-2", folder=tmp_path)
+    assert done.returncode == 1 and "--download" in done.stderr and "MIT" in done.stderr
+
+
+def test_rights_are_stated_listed_and_withdrawn(tmp_path: Path, pictures: Path) -> None:
+    folder = shutil.copytree(pictures, tmp_path / "mugs")
+    (tmp_path / "release.png").write_bytes((folder / "0.png").read_bytes())
+    told = brandprint("rights", "mugs", "--owner", "Nord GmbH", "--ground", "release", "--proof", "release.png", folder=tmp_path)
+    assert told.stdout.strip() == "1  Nord GmbH: release (all pictures; 1 file attached)"
+    assert len(load_dataset(folder).items) == 8
+    assert json.loads(brandprint("rights", "mugs", "--json", folder=tmp_path).stdout)["batches"][0]["owner"] == "Nord GmbH"
+    assert "Nothing is stated" in brandprint("rights", "mugs", "--withdraw", "1", folder=tmp_path).stdout

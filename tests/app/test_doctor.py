@@ -28,6 +28,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
         return SimpleNamespace(score=len(dataset.items), summary="", problems=(), top3=())
 
     monkeypatch.setattr("training.inspect.inspect_dataset", inspect)
+    monkeypatch.setattr("training.survey.look_at", lambda items, **_: ({}, {}))
+    monkeypatch.setattr("pipelines.encoder_process.EncoderProcess.start", lambda self: None)
     return during
 
 
@@ -65,7 +67,7 @@ def test_it_waits_while_more_are_on_their_way_but_not_for_a_page_that_went_away(
 def test_many_pictures_are_looked_at_while_the_rest_arrives(
     workspace: Workspace, project: Project, looks: list, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(doctor, "WORTH_A_LOOK", 4)
+    monkeypatch.setattr(doctor, "WORTH_A_REPORT", 4)
     doctor.tell_arrival(project, are_more_coming=True)
     seen: list[object] = []
 
@@ -77,6 +79,25 @@ def test_many_pictures_are_looked_at_while_the_rest_arrives(
     looks.append(meanwhile)
     examine(workspace, project.id)
     assert (seen, (read_report(project) or {})["score"]) == ([6], 7)
+
+
+def test_what_has_arrived_is_looked_at_while_the_rest_is_on_its_way(
+    workspace: Workspace, project: Project, looks: list, monkeypatch: pytest.MonkeyPatch
+):
+    doctor.tell_arrival(project, are_more_coming=True)
+    seen: list[tuple[int, object]] = []
+
+    def look_at(items: Any, *, encoder: object, **_: object) -> None:
+        seen.append((len(items), encoder))
+        draw_picture(project.pictures / f"late{len(seen)}.png", 90 + len(seen))
+        if len(seen) == 3:
+            doctor.tell_arrival(project, are_more_coming=False)
+
+    monkeypatch.setattr("training.survey.look_at", look_at)
+    examine(workspace, project.id)
+    assert [count for count, _ in seen] == [6, 7, 8]
+    assert len({encoder for _, encoder in seen}) == 1  # its start is the dearest part of a small look
+    assert (read_report(project) or {})["score"] == 9
 
 
 def test_a_second_process_leaves_the_project_to_the_first(workspace: Workspace, project: Project, looks: list, no_workers: list):
@@ -123,7 +144,7 @@ def test_its_progress_reaches_the_page_without_a_new_view(workspace: Workspace, 
     first = answer({"do": "look", "project": project.id})
     (project.path / RUNNING).write_text("2 6")
     again = answer({"do": "look", "project": project.id, "seen": first["view"]["version"]})
-    assert again == {"ok": True, "now": {"looking": (2, 6)}}
+    assert again == {"ok": True, "now": {"looking": (2, 6), "writing": None}}
     assert json.dumps(again)
 
 

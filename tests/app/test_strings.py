@@ -36,6 +36,9 @@ ENDINGS = tuple(
         "ground",
         "library.mix",
         "pictures.badge",
+        "write",
+        "write.mode",
+        "aspect",
     )
 )
 

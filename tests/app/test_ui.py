@@ -123,6 +123,8 @@ def test_every_button_has_a_hand_that_does_it():
         script = (ui.ASSETS / f"{name}.js").read_text("utf-8")
         if name == "teach":
             script += (ui.ASSETS / "run.js").read_text("utf-8")
+        if name == "pictures":
+            script += (ui.ASSETS / "captions.js").read_text("utf-8") + (ui.ASSETS / "fixes.js").read_text("utf-8")
         asked = set(re.findall(r'data-(?:do|submit|on\w+)="([a-z_]+)"', script))
         own = set(re.findall(r"^\s+(?:async )?(\w+)\(", script, re.MULTILINE)) | set(
             re.findall(r"[,{] (?:async )?(\w+)\((?:\w*)(?:, \w+)?\) \{", script)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from training.captions import (
     coverage,
+    phrases,
     prefixed,
     read_caption,
     replaced,
@@ -17,6 +18,7 @@ from training.captions import (
     with_trigger,
     without_trigger,
     without_word,
+    without_words,
     write_caption,
 )
 
@@ -96,3 +98,24 @@ def test_prefix_suffix_and_removal():
 
 def test_coverage_counts_pictures_not_mentions():
     assert coverage(["red red cat", "a red dog", "猫 と 犬"]) == {"red": 2, "a": 1, "cat": 1, "dog": 1, "と": 1, "犬": 1, "猫": 1}
+
+
+def test_lists_of_words_are_parted_in_any_script():
+    assert phrases(" orange cap, steel;雪、光，水, steel") == ("orange cap", "steel", "雪", "光", "水")
+
+
+def test_what_is_constant_leaves_with_what_hangs_on_it():
+    assert without_words(["a bottle with an orange cap, on ice", "orange, steel"], ["cap", "orange cap", "steel"]) == [
+        "a bottle, on ice",
+        "orange",
+    ]
+
+
+FOREIGN = ("赤いボトル、雪の上 ❄️", "从上方看，放在木桌上", "زجاجة على طاولة 🙂", "👩🏽‍🚀 in space")
+
+
+@pytest.mark.parametrize("caption", FOREIGN)
+def test_every_bulk_edit_keeps_other_scripts_whole(caption):
+    assert caption in prefixed([caption], "photo")[0] and caption in suffixed([caption], "photo")[0]
+    assert replaced([caption], "cat", "dog") == without_word([caption], "cat") == without_words([caption], ["cat"]) == [caption]
+    assert without_trigger(with_trigger(caption, "fjordbottle", "", "product"), "fjordbottle") == caption

@@ -172,7 +172,7 @@ def test_a_torn_cache_line_costs_one_picture_only(sound, tmp_path, place, monkey
     lines = [line for line in (place / "cache" / "looks.jsonl").read_bytes().splitlines(True) if json.loads(line)["id"] in ids]
     (tmp_path / "looks.jsonl").write_bytes(b"".join(lines[:2]) + lines[2][:500])
     opened = []
-    monkeypatch.setattr("training.survey._measured_chunks", lambda items, failures: opened.extend(items) or iter(()))
+    monkeypatch.setattr("training.survey._measured_chunks", lambda items, failures, kept: opened.extend(items) or iter(()))
     looks, _ = look_at(dataset.items[:3], cache=tmp_path)
     assert len(looks) == 2 and len(opened) == 1
 

@@ -6,20 +6,22 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import DatasetError
+from training.aspects import silent
 from training.captioners import (
-    HUB_MODELS,
     ByFunction,
-    HubCaptioner,
     Offline,
     colour_name,
     embedded_description,
     from_file_name,
     from_folder_name,
     from_template,
+    offline_captioner,
 )
 from training.dataset import Item
+from training.hub_captioners import HUB_MODELS, HubCaptioner
 from training.languages import language
 from training.looks import measure
+from training.proposals import combined, proposals
 from training.tagger import prepared
 
 
@@ -90,6 +92,33 @@ def test_offline_captions_say_name_and_background(tmp_path):
     assert list(ByFunction("names", lambda one: from_file_name(one.key)).caption([described])) == ["waving hello"]
 
 
+def test_only_what_is_sure_is_seen(tmp_path):
+    picture = Image.new("RGB", (256, 256), (250, 250, 250))
+    picture.paste((200, 30, 30), (100, 100, 150, 150))
+    look = measure(picture, id="x", size_hw=(256, 256))
+    seen = offline_captioner("seen", looks={"a.png": look})
+    assert list(seen.caption([item(tmp_path / "a.png"), item(tmp_path / "unseen.png")])) == ["on a white background", ""]
+
+
+def test_an_unknown_source_is_named_with_those_that_exist():
+    with pytest.raises(DatasetError, match="oracle") as caught:
+        offline_captioner("oracle")
+    assert "names" in caught.value.fix
+
+
+@pytest.mark.parametrize(("mode", "made"), [("empty", ["new", "雪"]), ("replace", ["new", "new"]), ("behind", ["new", "雪, new"])])
+def test_proposals_change_nothing_that_was_not_asked_for(tmp_path, mode, made):
+    items = [item(tmp_path / "a.png"), item(tmp_path / "b.png", caption="雪")]
+    assert [combined(one.caption, "new", mode) for one in items] == made
+    assert [one.new for one in proposals(items, ["new", "new"], mode=mode)] == [text for text in made if "new" in text]
+    assert proposals(items, ["", " "], mode=mode) == ()
+
+
+def test_captions_that_say_nothing_of_an_aspect():
+    assert silent(["seen from above", "on snow", "", "雪の上", "a close-up"], "view") == (1, 2)
+    assert silent(["warm light", "at night", "on snow"], "light") == (2,)
+
+
 def test_colours_have_everyday_names():
     assert [colour_name(lab) for lab in ((100, 0, 0), (5, 1, 0), (53, 80, 67), (32, 79, -108), (88, -22, 7))] == [
         "white",
@@ -116,7 +145,7 @@ def test_a_hub_that_cannot_be_reached_is_said_plainly(tmp_path, monkeypatch, nam
     assert captioner.needs_hub and list(captioner.caption([])) == []
     with pytest.raises(DatasetError, match="cannot be loaded") as caught:
         next(captioner.caption([item(tmp_path / "a.png")]))
-    assert "offline captions" in caught.value.fix
+    assert "internet" in caught.value.fix or "pip install" in caught.value.fix
 
 
 def test_taggers_get_bgr_on_a_white_square():

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from training.captioners import Offline
-from training.captions import coverage, with_trigger, without_word, words
+from training.captions import coverage, phrases, with_trigger, without_words, words
 from training.checks.base import Fault, Scene, SetFault
 from training.edits import Caption
 from training.languages import SMALL_WORDS, language
@@ -120,21 +121,14 @@ def caption_language(scene: Scene) -> list[Fault]:
 
 
 def caption_names_subject(scene: Scene) -> list[Fault]:
-    """Names the constant thing (the noun; for a style, the style): what is named is learned under that name, not under the trigger."""
+    """Names the constant thing (the noun; for a style, the style; what the user called constant): what is named is learned under that name, not under the
+    trigger.
+    """
     named = [scene.noun] if scene.intent != "style" else list(STYLE_WORDS)
-    faults = []
-    for item in scene.items:
-        rest = item.caption
-        for word in filter(None, named):
-            rest = without_word([rest], word)[0]
-        if rest != item.caption:
-            faults.append(Fault(item.key, "names what is constant", Caption(item.key, _tidied(rest))))
-    return faults
-
-
-def _tidied(text: str) -> str:
-    """The caption without articles and prepositions that the taken word leaves hanging."""
-    return re.sub(r"\b(?:a|an|the|in|of)\s*(?=,|$)", "", text, flags=re.IGNORECASE).replace(" ,", ",").strip(" ,")
+    named = [word for word in (*named, *phrases(scene.dataset.hints.constant)) if word.strip()]
+    rest = without_words([item.caption for item in scene.items], named)
+    pairs = zip(scene.items, rest, strict=True)
+    return [Fault(item.key, "names what is constant", Caption(item.key, text)) for item, text in pairs if text != item.caption]
 
 
 def trigger_fused(scene: Scene) -> list[Fault]:
@@ -164,21 +158,19 @@ def trigger_missing(scene: Scene) -> list[SetFault]:
 
 def constant_word(scene: Scene) -> list[SetFault]:
     """A word in nearly every caption that says nothing about the view: it will compete with the trigger."""
-    number = len(scene.items)
-    if number < FEWEST:
-        return []
-    usual = set(SMALL_WORDS["en"].split()) | CONTEXT_WORDS | set(words(scene.trigger)) | set(words(scene.noun))
     captions = [item.caption for item in scene.items]
-    constant = [word for word, count in coverage(captions).items() if count >= 0.95 * number and word not in usual and len(word) > 2]
+    constant = constant_words(captions, trigger=scene.trigger, noun=scene.noun)
     if not constant:
         return []
-    shortened = captions
-    for word in constant:
-        shortened = without_word(shortened, word)
-    pairs = zip(scene.items, shortened, strict=True)
-    fixes = tuple(Caption(item.key, _tidied(text)) for item, text in pairs if text != item.caption)
-    return [
-        SetFault(
-            1.0, f"Nearly every caption says {', '.join(constant[:4])}: leave it to the trigger.", tuple(fix.key for fix in fixes), fixes
-        )
-    ]
+    pairs = zip(scene.items, without_words(captions, constant), strict=True)
+    fixes = tuple(Caption(item.key, text) for item, text in pairs if text != item.caption)
+    sentence = f"Nearly every caption says {', '.join(constant[:4])}: leave it to the trigger."
+    return [SetFault(1.0, sentence, tuple(fix.key for fix in fixes), fixes)]
+
+
+def constant_words(captions: Sequence[str], *, trigger: str, noun: str) -> list[str]:
+    """Words of at least 3 letters in 95 % of eight or more captions that are neither the trigger's nor tell a view, a place or a colour."""
+    if len(captions) < FEWEST:
+        return []
+    usual = set(SMALL_WORDS["en"].split()) | CONTEXT_WORDS | set(words(trigger)) | set(words(noun))
+    return [word for word, count in coverage(captions).items() if count >= 0.95 * len(captions) and word not in usual and len(word) > 2]
