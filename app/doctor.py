@@ -1,7 +1,8 @@
 """The dataset doctor's findings for the page: asked for, made in a process of their own, kept beside the pictures.
 
 In: a project. Out: its newest report as plain JSON, whether it still fits the pictures, and how far a running one is.
-One process looks at a project at a time, and begins while pictures still arrive: it goes on until its report fits what lies there.
+One process looks at a project at a time, and begins while pictures still arrive: it goes on until its report fits what lies there, with one
+picture encoder for all its looks.
 The checks themselves are training/inspect.py's; here they are only started, stored and read.
 """
 
@@ -11,6 +12,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +24,17 @@ from app.shelf import shelf_signature
 from pipelines.atomic import write_atomically
 
 if TYPE_CHECKING:
+    from pipelines.encoder_process import EncoderProcess
     from training.base_facts import BaseFacts
 
 logger = logging.getLogger(__name__)
 REPORT = ".report.json"
 RUNNING = ".report.running"
 LOCK = ".report.lock"
+LOOKS = ".doctor"
 ARRIVING = ".arriving"
 ARRIVAL_SECONDS = 10.0  # after this long without another batch, no more are on their way
-WORTH_A_LOOK = 100  # files that came while others still do, and twice as many the next time: each look starts an encoder of its own
+WORTH_A_REPORT = 40  # pictures that came while others still do, and twice as many the next time: a new report draws every card anew
 START_SECONDS = 60.0  # a process that was asked for may take so long to begin, on a busy machine
 
 
@@ -78,11 +82,23 @@ def tell_arrival(project: Project, *, are_more_coming: bool) -> None:
     path.touch() if are_more_coming else path.unlink(missing_ok=True)
 
 
-def _wait_for_arrivals(project: Project, *, looked_at: int) -> int:
-    """How many files lie there, once no more are on their way or enough are new."""
-    while (count := sum(1 for _ in project.pictures.rglob("*"))) - looked_at < max(WORTH_A_LOOK, 2 * looked_at) and _is_arriving(project):
-        time.sleep(0.1)
-    return count
+def _look_ahead(workspace: Workspace, id: str, *, reported: int, encoder: EncoderProcess) -> int:
+    """Looks at pictures as they arrive, until no more are on their way or so many are new that a report is due. Returns how many lie there."""
+    from app.shelf import read_shelf
+    from training.survey import look_at
+
+    looked_at = 0
+    while True:
+        project = workspace.project(id)
+        items = read_shelf(project).items
+        if not _is_arriving(project) or len(items) - reported >= max(WORTH_A_REPORT, 2 * reported):
+            return len(items)
+        if len(items) > looked_at:
+            look_at(items, cache=project.path / LOOKS, progress=_teller(project), encoder=encoder)
+            looked_at = len(items)
+        else:
+            encoder.start()  # its libraries load while the first pictures are on their way
+            time.sleep(0.1)
 
 
 def _is_arriving(project: Project) -> bool:
@@ -101,31 +117,42 @@ def examine(workspace: Workspace, id: str) -> None:
         if not is_mine:
             return
         try:
-            import training.inspect  # noqa: F401 - its libraries load while pictures still arrive
+            from pipelines.encoder_process import EncoderProcess
 
-            signature, looked_at = "", 0
-            while signature != report_signature(workspace.project(id)):
-                looked_at = _wait_for_arrivals(workspace.project(id), looked_at=looked_at)
-                signature = report_signature(workspace.project(id))
-                write_atomically(path / REPORT, json.dumps(_examined(workspace.project(id), signature), ensure_ascii=False).encode())
+            with EncoderProcess() as encoder:
+                _report_until_it_fits(workspace, id, encoder)
         finally:
             (path / RUNNING).unlink(missing_ok=True)
 
 
-def _examined(project: Project, signature: str) -> dict[str, Any]:
+def _report_until_it_fits(workspace: Workspace, id: str, encoder: EncoderProcess) -> None:
+    path, signature, reported = workspace.project(id).path, "", 0
+    while signature != report_signature(workspace.project(id)):
+        try:
+            reported = _look_ahead(workspace, id, reported=reported, encoder=encoder)
+            signature = report_signature(workspace.project(id))
+            report = _examined(workspace.project(id), encoder)
+        except Exception as error:
+            logger.exception("%s could not be examined", id)
+            signature = report_signature(workspace.project(id))
+            report = {"score": None, "problems": [], "error": str(error)}
+        write_atomically(path / REPORT, json.dumps({"signature": signature, **report}, ensure_ascii=False).encode())
+
+
+def _examined(project: Project, encoder: EncoderProcess) -> dict[str, Any]:
     from app.shelf import read_shelf
     from training.inspect import inspect_dataset
 
-    about, running = project.about, project.path / RUNNING
-    try:
-        report = inspect_dataset(
-            read_shelf(project), intent=about.intent, trigger=about.trigger, noun=about.noun, base_size_px=facts_of(about.base).native_size_px,
-            cache=project.path / ".doctor", progress=lambda done, total: _tell(running, done, total),
-        )  # fmt: skip
-    except Exception as error:
-        logger.exception("%s could not be examined", project.id)
-        return {"signature": signature, "score": None, "problems": [], "error": str(error)}
-    return _record(report, signature)
+    about = project.about
+    report = inspect_dataset(
+        read_shelf(project), intent=about.intent, trigger=about.trigger, noun=about.noun, base_size_px=facts_of(about.base).native_size_px,
+        cache=project.path / LOOKS, progress=_teller(project), encoder=encoder,
+    )  # fmt: skip
+    return _record(report)
+
+
+def _teller(project: Project) -> Callable[[int, int], None]:
+    return lambda done, total: _tell(project.path / RUNNING, done, total)
 
 
 def _is_held(project: Project) -> bool:
@@ -145,7 +172,7 @@ def facts_of(base: str) -> BaseFacts:
         return read_base_facts("starter")
 
 
-def _record(report: Any, signature: str) -> dict[str, Any]:
+def _record(report: Any) -> dict[str, Any]:
     from training.edits import to_record
 
     problems = [
@@ -153,7 +180,7 @@ def _record(report: Any, signature: str) -> dict[str, Any]:
         for problem in report.problems
     ]  # fmt: skip
     top = [report.problems.index(problem) for problem in report.top3]
-    return {"signature": signature, "score": report.score, "summary": report.summary, "problems": problems, "top": top}
+    return {"score": report.score, "summary": report.summary, "problems": problems, "top": top}
 
 
 def remove_report(project: Project) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from app.projects import USUAL_LIMITS, Limits, Project, Workspace
-from app.shelf import THREADS
+from app.shelf import THREADS, read_shelf
 from pipelines.errors import BrandprintError, DatasetError
 from training.captions import SIDECARS
 from training.dataset import Rejected
@@ -49,7 +49,7 @@ def take_in(workspace: Workspace, project: Project, uploads: Sequence[Upload], *
     uploads = [Upload(inside(upload.path, workspace.uploads), upload.name) for upload in uploads]
     plain, refused = _opened_zips(workspace, uploads)
     _check_limits(project, plain, limits)
-    known = {_digest(path) for path in _pictures(project.pictures)} if plain else set()
+    known = _contents(project) if plain else set()
     added, doubles = [], []
     with ThreadPoolExecutor(THREADS) as threads:
         faults = list(threads.map(_fault, plain))
@@ -197,6 +197,13 @@ def _is_picture(name: str) -> bool:
     from training.decode import SUFFIXES
 
     return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def _contents(project: Project) -> set[str]:
+    """SHA-256 of every picture that lies there."""
+    shelf = read_shelf(project)
+    unread = (project.pictures / entry.name for entry in shelf.rejected)
+    return {item.content for item in (*shelf.items, *shelf.left_out)} | {_digest(path) for path in unread if path.is_file()}
 
 
 def _digest(path: Path) -> str:

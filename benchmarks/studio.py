@@ -79,7 +79,9 @@ def measure_upload(page: Page, studio: Studio) -> None:
         ("first badge", "", "document.querySelector('.card .badges .tag, .ring .arc')"),
         ("badges of all", "20 s", "brandprint.parts.pictures.view.is_fresh && document.querySelector('.ring .arc')"),
     ):
-        page.wait_for_function(is_so, timeout=PATIENCE_SECONDS * 1000)
+        page.wait_for_function(
+            is_so, timeout=PATIENCE_SECONDS * 1000, polling=100
+        )  # not at every frame, which would draw the page on and on
         told(f"{PICTURES} pictures, {megabytes:.0f} MB: {what}", f"{time.monotonic() - began:.1f} s, {cpu_seconds() - cpu:.0f} CPU s", bar)
 
 

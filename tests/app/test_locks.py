@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from app.locks import hold
 
 HOLDER = "import sys, time; from pathlib import Path; from app.locks import hold\nwith hold(Path(sys.argv[1])) as mine: print(mine, flush=True); time.sleep(60)"
@@ -29,3 +31,9 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
     other.communicate()
     with hold(tmp_path / "lock") as mine:
         assert mine
+
+
+def test_a_folder_that_is_gone_stays_gone(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), hold(tmp_path / "gone" / "lock"):
+        pass
+    assert not (tmp_path / "gone").exists()

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from app.projects import open_workspace
+from tests.app.drawn import draw_picture
 from tests.e2e.served import CHROMIUM, FLAGS, PATIENCE_SECONDS, ROOT, Studio
 
 CLICK_SECONDS = PATIENCE_SECONDS / 5  # for the page itself
@@ -33,27 +35,38 @@ SHORT = {
 LONG = {**SHORT, "loop.steps": 3000, "loop.checkpoints": 100, "loop.preview_prompts": []}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs a browser and shares one server, so one process; the whole way comes first, so that the others find something taught."""
+    """Everything here shares one server and one browser, so one process (`--dist loadgroup`); it takes longest, so it begins first."""
     mine = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in mine:
         item.add_marker(pytest.mark.e2e)
         item.add_marker(pytest.mark.xdist_group("e2e"))
-    items[:] = [item for item in items if item not in mine] + sorted(mine, key=lambda item: "whole_way" not in item.path.name)
+    items.sort(key=lambda item: item not in mine)
 
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped samples, a few pictures each, with settings that train within seconds (product) or long enough to be stopped (character)."""
+    """The shipped samples, a few pictures each, with settings that train within seconds (product) or long enough to be stopped (character).
+    A fourth, "Taught bottle", comes with the training and the drawing that are shipped, so that no test needs another's.
+    """
     folder = tmp_path_factory.mktemp("samples")
-    for name, overrides, count in (("product", SHORT, 12), ("character", LONG, 12), ("style", SHORT, 24)):
-        source = ROOT / "sample_data" / name
+    for name, of, overrides, count in (
+        ("taught", "product", SHORT, 12),
+        ("product", "product", SHORT, 12),
+        ("character", "character", LONG, 12),
+        ("style", "style", SHORT, 24),
+    ):
+        source = ROOT / "sample_data" / of
         (folder / name).mkdir()
         for picture in sorted(source.glob("*.webp"))[:count]:
             shutil.copy(picture, folder / name)
             shutil.copy(picture.with_suffix(".txt"), folder / name)
         about = json.loads((source / "project.json").read_bytes()) | {"overrides": overrides}
+        about |= {"name": "Taught bottle"} if name == "taught" else {}
         (folder / name / "project.json").write_text(json.dumps(about))
+    for run in ("", "-drawn"):
+        shutil.copytree(ROOT / "sample_data" / "trained" / f"product{run}", folder / "trained" / f"taught{run}")
     return folder
 
 
@@ -121,6 +134,15 @@ def watch(page: Page, studio: Studio, watched: Watched) -> Page:
         lambda request: watched.foreign.append(request.url) if not request.url.startswith((studio.url, "data:", "blob:")) else None,
     )
     return page
+
+
+def fill_project(studio: Studio, name: str, *, pictures: int = 8, **about: object) -> str:
+    """A project of drawn pictures with captions, made beside the page as another tab would; returns its id."""
+    project = open_workspace(studio.workspace).create(name, trigger="shapes", noun="shape", **about)
+    for number in range(pictures):
+        draw_picture(project.pictures / f"{number:02d}.png", number)
+        (project.pictures / f"{number:02d}.txt").write_text(f"a round shape, number {number}\n", "utf-8")
+    return project.id
 
 
 def open_step(page: Page, studio: Studio, project: str, step: str, **more: str) -> None:

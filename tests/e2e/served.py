@@ -77,7 +77,9 @@ class Studio:
 
     def worker(self) -> int:
         """The detached worker's process id."""
-        return int((self.workspace / ".jobs" / "workers" / "cpu.beat").read_text())
+        beat = self.workspace / ".jobs" / "workers" / "cpu.beat"
+        wait_until(lambda: beat.exists() and beat.read_text() != "", "the worker tells its number")  # it is written anew every second
+        return int(beat.read_text() or self.worker())
 
     def runs(self, project: str) -> list[dict[str, Any]]:
         """job.json of every run, oldest first, with its folder as `path`."""

@@ -39,7 +39,7 @@ def test_every_step_in_every_dress(looked_at, studio: Studio, watched: Watched, 
     page, theme, width = looked_at
     SHOTS.mkdir(parents=True, exist_ok=True)
     for step in STEPS:
-        open_step(page, studio, "fjord-bottle", step)
+        open_step(page, studio, "taught-bottle", step)
         page.screenshot(path=SHOTS / f"{step}_{theme}_{width}.png")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1"), f"{step} scrolls sideways at {width} px"
         assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
@@ -72,7 +72,7 @@ def test_the_page_is_usable_soon(page: Page, studio: Studio):
 
 
 def test_the_steps_are_reached_by_keyboard_alone(page: Page, studio: Studio):
-    open_step(page, studio, "fjord-bottle", "pictures")
+    open_step(page, studio, "taught-bottle", "pictures")
     page.locator("#bp-frame").get_by_role("button", name="Brandprint").or_(page.locator(".frame-brand")).first.focus()
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -84,7 +84,7 @@ def test_the_steps_are_reached_by_keyboard_alone(page: Page, studio: Studio):
 
 
 def test_back_and_the_dark_switch_are_remembered(page: Page, studio: Studio):
-    open_step(page, studio, "fjord-bottle", "pictures")
+    open_step(page, studio, "taught-bottle", "pictures")
     page.locator("#bp-frame").get_by_role("button", name="Teach").click()
     page.wait_for_selector("#bp-teach .page h1")
     page.go_back()

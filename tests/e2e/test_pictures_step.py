@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Watched, open_step
+from tests.e2e.conftest import Watched, fill_project, open_step
 from tests.e2e.served import PATIENCE_SECONDS, Studio, wait_until
 
 HOSTILE = "`${document.title='taken'}` <img src=x onerror=\"document.title='taken'\"> {{this}} \\u0041"
@@ -37,6 +38,18 @@ def three_hundred(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
+@pytest.fixture(scope="module")
+def words(studio: Studio) -> str:
+    """A project whose captions these tests change."""
+    return fill_project(studio, "Words")
+
+
+def kept(studio: Studio, project: str) -> str:
+    """The edits in force, as they stand on the disk."""
+    path = studio.workspace / project / "pictures" / "edits.json"
+    return path.read_text("utf-8") if path.exists() else ""
+
+
 def new_project(page: Page, studio: Studio, name: str) -> None:
     page.goto(f"{studio.url}?step=home")
     page.get_by_role("button", name="New project").click()
@@ -45,8 +58,8 @@ def new_project(page: Page, studio: Studio, name: str) -> None:
     page.wait_for_selector("#bp-pictures .drop")
 
 
-def test_what_is_typed_is_saved_and_survives_a_reload_at_once(page: Page, studio: Studio, watched: Watched):
-    open_step(page, studio, "twemoji-graphics", "pictures")
+def test_what_is_typed_is_saved_and_survives_a_reload_at_once(page: Page, studio: Studio, watched: Watched, words: str):
+    open_step(page, studio, words, "pictures")
     box = page.locator(".card textarea").first
     box.click()
     box.press("Control+A")
@@ -54,15 +67,11 @@ def test_what_is_typed_is_saved_and_survives_a_reload_at_once(page: Page, studio
     page.reload()
     page.wait_for_selector(".card textarea")
     expect(page.locator(".card textarea").first).to_have_value("seen from above, in warm light")
-    wait_until(
-        lambda: "seen from above, in warm light" in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"),
-        "the caption is on the disk",
-        seconds=20,
-    )
+    wait_until(lambda: "seen from above, in warm light" in kept(studio, words), "the caption is on the disk")
 
 
-def test_text_of_users_is_never_code(page: Page, studio: Studio, watched: Watched):
-    open_step(page, studio, "twemoji-graphics", "pictures")
+def test_text_of_users_is_never_code(page: Page, studio: Studio, watched: Watched, words: str):
+    open_step(page, studio, words, "pictures")
     box = page.locator(".card textarea").nth(1)
     box.fill(HOSTILE)
     box.blur()
@@ -74,8 +83,8 @@ def test_text_of_users_is_never_code(page: Page, studio: Studio, watched: Watche
     assert watched.errors == []
 
 
-def test_bulk_edit_of_selected_captions_and_its_undo(page: Page, studio: Studio):
-    open_step(page, studio, "twemoji-graphics", "pictures")
+def test_bulk_edit_of_selected_captions_and_its_undo(page: Page, studio: Studio, words: str):
+    open_step(page, studio, words, "pictures")
     boxes = page.locator(".card .pick input")
     for number in (2, 3):
         boxes.nth(number).check(force=True)
@@ -90,36 +99,46 @@ def test_bulk_edit_of_selected_captions_and_its_undo(page: Page, studio: Studio)
 
 
 def test_search_filter_and_leaving_out(page: Page, studio: Studio):
-    open_step(page, studio, "sprigli", "pictures")
-    name = page.locator(".card textarea").first.get_attribute("data-item") or ""
-    page.get_by_label("Search captions and names").fill(name)
+    id = fill_project(studio, "Left out", pictures=4)
+    open_step(page, studio, id, "pictures")
+    page.get_by_label("Search captions and names").fill("number 2")
     expect(page.locator(".card")).to_have_count(1)
     page.locator(".card .pick input").check(force=True)
     page.get_by_role("button", name="Leave out").click()
     page.get_by_label("Search captions and names").fill("")
+    expect(page.locator(".card")).to_have_count(4)
     expect(page.locator(".card.out")).to_have_count(1)
-    edits = json.loads((studio.workspace / "sprigli" / "pictures" / "edits.json").read_bytes())
-    assert name in json.dumps(edits)
+    assert "02.png" in kept(studio, id)
 
 
-def test_a_picture_opens_large_and_keeps_its_focal_point(page: Page, studio: Studio):
-    open_step(page, studio, "twemoji-graphics", "pictures")
+def test_the_focal_point_is_dragged_and_the_crop_goes_with_it(page: Page, studio: Studio):
+    id = fill_project(studio, "Wide", pictures=3)
+    Image.effect_noise((640, 320), 60).save(studio.workspace / id / "pictures" / "00.png")
+    open_step(page, studio, id, "pictures")
     page.locator(".card .shot").first.click()
-    large = page.locator("#zoom .inner img")
-    large.wait_for()
     page.locator("#zoom .focus").wait_for()
-    large.click(position={"x": 20, "y": 20})
-    wait_until(
-        lambda: '"focus"' in (studio.workspace / "twemoji-graphics" / "pictures" / "edits.json").read_text("utf-8"),
-        "the point is kept",
-        seconds=20,
-    )
+    page.locator("#zoom .crop").wait_for()
+    bounds = page.locator("#zoom .inner img").bounding_box()
+    assert bounds is not None
+    middle = bounds["y"] + bounds["height"] / 2
+    page.mouse.move(bounds["x"] + bounds["width"] / 2, middle)
+    page.mouse.down()
+    left = page.locator("#zoom .crop").evaluate("crop => parseFloat(crop.style.left)")
+    page.mouse.move(bounds["x"] + bounds["width"] * 0.9, middle, steps=8)
+    expect(page.locator("#zoom .focus")).to_have_attribute("style", re.compile(r"left:\s*(89|90|91)"))
+    assert page.locator("#zoom .crop").evaluate("crop => parseFloat(crop.style.left)") > left + 3  # it moves under the hand
+    assert '"focus"' not in kept(studio, id)  # and is kept when the hand lets go
+    page.mouse.up()
+    wait_until(lambda: '"focus"' in kept(studio, id), "the point is kept")
     page.keyboard.press("Escape")
     expect(page.locator("#zoom")).not_to_be_visible()
+    page.reload()
+    page.locator(".card .shot").first.click()
+    expect(page.locator("#zoom .focus")).to_have_attribute("style", re.compile(r"left:\s*(89|90|91)"))
 
 
-def test_no_letter_is_lost_while_saves_and_refreshes_arrive(page: Page, studio: Studio, watched: Watched):
-    open_step(page, studio, "twemoji-graphics", "pictures")
+def test_no_letter_is_lost_while_saves_and_refreshes_arrive(page: Page, studio: Studio, watched: Watched, words: str):
+    open_step(page, studio, words, "pictures")
     page.evaluate(
         "() => { window.refresher = setInterval(async () => { await brandprint.parts.pictures.ask('look', {}, { quiet: true }); brandprint.parts.pictures.draw(); }, 60); }"
     )
@@ -130,8 +149,7 @@ def test_no_letter_is_lost_while_saves_and_refreshes_arrive(page: Page, studio: 
         box.press_sequentially(text, delay=delay_ms)
         expect(box).to_have_value(text)
     page.evaluate("clearInterval(window.refresher)")
-    kept = studio.workspace / "twemoji-graphics" / "pictures" / "edits.json"
-    wait_until(lambda: all(json.dumps(text) in kept.read_text("utf-8") for text in texts), "both captions are on the disk")
+    wait_until(lambda: all(json.dumps(text) in kept(studio, words) for text in texts), "both captions are on the disk")
     for number, text in enumerate(texts, start=4):
         expect(page.locator(".card textarea").nth(number)).to_have_value(text)
     assert watched.errors == []
@@ -146,4 +164,7 @@ def test_three_hundred_pictures_arrive_with_percent_and_are_all_there(
     expect(page.get_by_text("300 pictures added")).to_be_visible(timeout=PATIENCE_SECONDS * 1000)
     expect(page.locator(".card")).to_have_count(300)
     expect(page.locator("#bp-frame").get_by_text("300", exact=False).first).to_be_visible()
+    page.wait_for_function("brandprint.parts.pictures.view.is_fresh", timeout=PATIENCE_SECONDS * 1000, polling=500)
+    expect(page.locator(".doctor .ring .arc")).to_be_visible()
+    assert page.locator(".card .badges .tag").count() > 200  # ten of each kind look alike
     assert watched.errors == []

@@ -60,6 +60,11 @@ def test_from_the_first_visit_to_a_lora_that_loads_elsewhere(page: Page, studio:
     assert b"parameters" in Path(downloaded.value.path()).read_bytes()[:4096]
 
     page.locator("#bp-compare").get_by_role("button", name="Hand over").click()
+    page.get_by_label("Who owns them?").fill("Fjord Ltd")
+    page.get_by_label("On what ground may you use them?").select_option("licence")
+    page.get_by_label("In your words").fill("all media, until 2030")
+    page.get_by_role("button", name="State it").click()
+    expect(page.locator("#rights .ticks")).to_contain_text("Fjord Ltd")
     page.get_by_role("button", name="Make the files").click()
     page.get_by_role("link", name="Download everything").wait_for(timeout=PATIENCE_SECONDS * 1000)
     with page.expect_download() as downloaded:
@@ -69,6 +74,8 @@ def test_from_the_first_visit_to_a_lora_that_loads_elsewhere(page: Page, studio:
     with zipfile.ZipFile(archive) as bundle:
         bundle.extractall(tmp_path)
     weights = next(tmp_path.rglob("pytorch_lora_weights.safetensors"))
+    for told in ("card.json", "README.txt"):
+        assert "Fjord Ltd (licence: all media, until 2030)" in next(tmp_path.rglob(told)).read_text("utf-8")
     loaded = subprocess.run([sys.executable, "-W", "ignore", "-c", LOADS, str(weights.parent)], capture_output=True, text=True, cwd=ROOT)
     assert loaded.returncode == 0, loaded.stderr
     assert int(loaded.stdout.strip().splitlines()[-1]) > 50
