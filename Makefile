@@ -1,4 +1,4 @@
-# make demo: the main job on the shipped pictures. make test: all tests, the browser's too (needs Chromium; make e2e: only those). make app: the studio. Each creates .venv first.
+# make demo: the main job on the shipped pictures. make test: all tests but the browser's (make e2e). make app: the studio. Each creates .venv first.
 PYTHON ?= python3
 DIAL ?= balanced
 BIN := .venv/bin
@@ -17,7 +17,6 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not gpu and not download and not e2e"
-	$(BIN)/python -m pytest -m e2e || $(BIN)/python -m pytest -m e2e --last-failed  # a browser on a loaded machine may be late once, not twice
 
 slow: .venv/ready  # the README's commands as they are written, and training in two processes
 	$(BIN)/python -m pytest -m slow

@@ -58,7 +58,7 @@ def test_the_readme_shows_pictures_that_exist() -> None:
 def test_the_commands_for_own_pictures_work_as_written(folder: Path) -> None:
     """Those on my_pictures, in order; import and the machine's own commands have tests of their own."""
     chosen = [command for command in commands() if "my_pictures" in command]
-    assert [command.split()[1] for command in chosen] == ["check", "train", "preview", "board", "export"]
+    assert [command.split()[1] for command in chosen] == ["check", "caption", "rights", "train", "preview", "board", "export"]
     for command in chosen:
         run(command, folder=folder)
     assert (folder / "runs" / "my_pictures" / "board" / "board.html").exists()
