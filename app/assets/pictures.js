@@ -89,7 +89,7 @@
   define("pictures", {
     steps: ["pictures"],
     ui: () => ({ search: "", filter: "", picked: new Set(), shown: new Set(), made: new Set(), saving: {}, texts: {}, timers: {}, upload: null, large: null, how: "replace", write: null, fix: null, changes: null, words: captions.wordsFresh() }),
-    every(view) { return view && view.items.length && (!view.is_fresh || captions.isWriting(this)) ? 1200 : 0; },
+    every(view) { return view && view.items.length && (!view.is_fresh || captions.isWriting(this)) ? 700 : 0; },
     render(view) {
       if (!view) return html`<div class="page"><div class="page-head"><div><h1>${t("step.pictures")}</h1><p> </p></div></div><div class="cards">${Array.from({ length: 12 }, () => html`<div class="skeleton" style="aspect-ratio:1"></div>`)}</div></div>`;
       const cards = chosen(this);

@@ -40,7 +40,7 @@
       ${run.verdict.findings?.length ? html`<ul class="stack">${run.verdict.findings.map((finding) => html`<li class="note ${tones[finding.severity]}">${finding.message} <span class="soft">${finding.fix || ""}</span></li>`)}</ul>` : ""}</section>`;
   }
   function headline(run) {
-    if (run.state === "queued") return run.turn === 1 ? t("run.starting") : t("run.waits", { n: run.turn });
+    if (run.state === "queued") return run.turn === 1 ? (run.behind ? t("compare.waits", { name: run.behind }) : t("run.starting")) : t("run.waits", { n: run.turn });
     if (run.judging) return t("run.judging");
     if (run.stopping) return t("run.stopping");
     if (run.state === "running") return run.total_steps ? t("run.training", { percent: Math.floor(run.percent) }) : t("run.preparing." + (run.phase || "reading")) ;
@@ -52,7 +52,9 @@
     if (run.total_steps) said.push(t("run.step_of", { step: run.step, total: run.total_steps }));
     if (run.sec_per_step) said.push(run.sec_per_step < 1 ? t("run.speed.fast", { n: (1 / run.sec_per_step).toFixed(1) }) : t("run.speed.slow", { n: run.sec_per_step.toFixed(1) }));
     if (run.state === "running" && run.phase && run.phase_total && !run.total_steps) said.push(`${run.phase_done} / ${run.phase_total}`);
+    const forecast = run.advice.find((one) => one.code === "forecast");   // how far the forecast missed: a fact, not a warning
     if (run.device) said.push(run.device === "cpu" ? t("run.on_cpu") : run.device);
+    if (forecast) said.push(forecast.message);
     return said.join(" · ");
   }
   const buttons = (run) => html`
@@ -65,7 +67,7 @@
       ${["running", "queued"].includes(run.state) || run.judging ? html`<div class="bar" role="progressbar" aria-valuenow="${Math.round(run.percent)}" aria-valuemin="0" aria-valuemax="100" aria-label="${t("run.title")}"><i style="width:${run.percent}%"></i></div>` : ""}
       ${run.error ? html`<div class="note bad"><b>${run.error[0]}</b> ${run.error[1]} <span class="soft">${run.saved.length ? t("run.saved_until", { n: run.saved[run.saved.length - 1] }) : ""}</span></div>` : ""}
       ${run.state === "interrupted" ? html`<div class="note warn">${t("run.interrupted.says", { n: run.saved[run.saved.length - 1] || 0 })}</div>` : ""}
-      ${run.advice.map((advice) => html`<div class="note warn" data-key="${advice.code}"><span>${advice.message}</span> <span class="soft">${advice.fix}</span>${advice.code === "overfitting" && run.state === "running" ? html` <button type="button" class="link" data-do="stop_keep" data-run="${run.id}">${t("advice.keep")}</button>` : ""}</div>`)}</div>
+      ${run.advice.filter((one) => one.code !== "forecast").map((advice) => html`<div class="note warn" data-key="${advice.code}"><span>${advice.message}</span> <span class="soft">${advice.fix}</span>${advice.code === "overfitting" && run.state === "running" ? html` <button type="button" class="link" data-do="stop_keep" data-run="${run.id}">${t("advice.keep")}</button>` : ""}</div>`)}</div>
     ${verdict(run)}
     ${run.curve.length || run.state === "running" ? html`<div class="sheet stack"><h2>${t("run.curves")}</h2>${chart(run)}</div>` : ""}
     ${run.strip.rows.length || run.state === "running" ? html`<div class="stack"><h2>${t("run.previews")}</h2>${strip(run)}</div>` : ""}

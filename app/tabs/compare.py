@@ -17,7 +17,7 @@ from app.progress import read_progress
 from app.projects import Project, Workspace
 from app.results import Result, adapter_at, chosen_result, results
 from app.strings import CONTEXTS, words
-from app.tabs.running import state_of
+from app.tabs.running import state_of, training_at_work
 from pipelines.errors import ConfigError
 from pipelines.settings import DrawSettings
 from training.runs import Job, Run
@@ -45,7 +45,7 @@ def look(ask: Ask) -> dict[str, Any]:
         "chosen": {"run": chosen.run.path.name, "step": chosen.step, "strength": chosen.strength, "pick": (chosen.verdict.get("pick") or {}).get("step"), "prompts": _prompts(chosen)} if chosen else None,
         "shapes": [{"id": name, "width": width, "height": height} for name, (width, height) in _sizes(project).items()],
         "film": [frame for run in runs if run.job.kind == "preview" for frame in _frames(ask.workspace, project, run)][:FILM_LENGTH],
-        "board": _board(ask.workspace, chosen, runs) if chosen else None, "starred": list(about.starred), "busy": _busy(ask.workspace),
+        "board": _board(ask.workspace, chosen, runs) if chosen else None, "starred": list(about.starred), "busy": training_at_work(ask.workspace),
     }  # fmt: skip
 
 
@@ -82,14 +82,6 @@ def _frames(workspace: Workspace, project: Project, run: Run) -> list[dict[str, 
 
 def _percent(done: int, total: int) -> int:
     return round(100 * done / total) if total else 0
-
-
-def _busy(workspace: Workspace) -> str:
-    """The name of the training that the device is busy with; pictures are drawn after it. A verdict gives way, so it does not count."""
-    return next(
-        (ticket.run.job.name for ticket in jobs.claimed(workspace) if ticket.run.job.kind == "train" and not ticket.name.startswith("0-")),
-        "",
-    )
 
 
 def _board(workspace: Workspace, chosen: Result, runs: list[Run]) -> dict[str, Any] | None:

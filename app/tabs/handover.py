@@ -22,7 +22,7 @@ from app.projects import Project, Workspace, slug
 from app.results import Result, chosen_result
 from app.shelf import read_shelf
 from app.strings import words
-from app.tabs.running import state_of
+from app.tabs.running import state_of, training_at_work
 from pipelines.card import Card
 from pipelines.errors import ConfigError
 from training.rights import Batch, read_rights, state_rights, withdraw_rights
@@ -45,7 +45,7 @@ def look(ask: Ask) -> dict[str, Any]:
         "name": project.about.name, "result": _facts(result, card), "licence": project.about.licence, "rights": _rights_view(project), "file_name": slug(project.about.name),
         "apps": [{"id": app, "format": kind, "usual": app in USUAL, "says": words(f"app.{app}.says", strength=f"{result.strength:g}", name=slug(project.about.name))} for app, kind in APPS.items()],
         "export": _export_view(ask.workspace, export) if export else None, "report": str(result.run.path / "report.html") if (result.run.path / "report.html").exists() else "",
-        "folders": [folder.name for folder in ask.workspace.models_folders], "busy": next((ticket.run.job.name for ticket in jobs.claimed(ask.workspace) if ticket.run.job.kind == "train"), ""),
+        "folders": [folder.name for folder in ask.workspace.models_folders], "busy": training_at_work(ask.workspace),
     }  # fmt: skip
 
 

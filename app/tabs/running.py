@@ -31,7 +31,7 @@ def view_run(workspace: Workspace, run: Run) -> dict[str, Any]:
         "left": _round(progress.seconds_left), "sec_per_step": progress.sec_per_step, "device": progress.device, "precision": progress.precision,
         "curve": progress.curve, "held_out": progress.held_out, "base_loss": progress.base_loss, "saved": progress.saved_steps, "strip": _strip(run, progress),
         "advice": [{"code": code, "message": message, "fix": fix} for code, message, fix in _unique(progress.advice)], "error": progress.error,
-        "log": _tail(run.path / "log.txt"), "verdict": verdict or None, "turn": _turn(workspace, run), "stopping": run.is_asked_to_stop() and state == "running",
+        "log": _tail(run.path / "log.txt"), "verdict": verdict or None, "turn": (turn := _turn(workspace, run)), "behind": training_at_work(workspace, but=run) if turn else "", "stopping": run.is_asked_to_stop() and state == "running",
         "judging": progress.is_closing,
     }  # fmt: skip
 
@@ -47,6 +47,12 @@ def _turn(workspace: Workspace, run: Run) -> int:
         if ticket.run.path == run.path:
             return place
     return 1 if run.state() not in ("finished", "failed") and jobs.is_starting(workspace, run) else 0
+
+
+def training_at_work(workspace: Workspace, *, but: Run | None = None) -> str:
+    """The name of the training that a device is busy with, which everything else waits for; "" for none. A verdict gives way, so it does not count."""
+    busy = (ticket for ticket in jobs.claimed(workspace) if ticket.run.job.kind == "train" and not ticket.name.startswith("0-"))
+    return next((ticket.run.job.name for ticket in busy if but is None or ticket.run.path != but.path), "")
 
 
 def _strip(run: Run, progress: Progress) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app import jobs
 from app.answers import answering
 from app.projects import Project, Workspace, open_workspace
 from app.results import chosen_result
-from app.shelf import read_shelf
+from app.shelf import make_thumbs, read_shelf
 from app.ui import PARTS
 from pipelines.events import Finished, Picture, Saved, Started, Step, Validated
 from tests.app.drawn import draw_picture
@@ -308,6 +309,29 @@ def test_the_library_shows_every_adapter_and_its_bin_gives_back(call: Call, taug
     gone = call("library", "delete", of=project.id, run="taught")
     assert gone["view"]["adapters"] == []
     assert len(call("library", gone["undo"]["do"], of=project.id, run="taught")["view"]["adapters"]) == 1
+
+
+def test_an_adapter_without_previews_shows_a_picture_of_what_it_was_taught_from(
+    call: Call, taught: Run, project: Project, workspace: Workspace
+):
+    shutil.rmtree(taught.path / "previews")
+    assert call("library")["view"]["adapters"][0]["picture"] == ""
+    make_thumbs(workspace, read_shelf(project).items)
+    assert Path(call("library")["view"]["adapters"][0]["picture"]).exists()
+
+
+def test_what_waits_for_a_training_names_it(call: Call, taught: Run, project: Project, workspace: Workspace):
+    call("teach", "start")
+    assert jobs.claim(workspace, "cpu")  # as a worker does, which also gives signs of life
+    jobs.beat_path(workspace, "cpu").touch()
+    other = workspace.create("Mug", trigger="mug", noun="cup")
+    draw_picture(other.pictures / "0.png", 1)
+    run = call("teach", "start", project=other.id)["view"]["run"]
+    assert (run["state"], run["turn"], run["behind"]) == ("queued", 1, "Fjord bottle")
+    assert call("compare")["view"]["busy"] == call("handover")["view"]["busy"] == "Fjord bottle"
+    jobs.note_work(workspace, "cuda:0", taught)  # its verdict gives way to whoever waits
+    jobs.done(jobs.claimed(workspace)[0])
+    assert call("teach", project=other.id)["view"]["run"]["behind"] == ""
 
 
 def test_an_imported_file_becomes_a_project_that_can_be_compared(call: Call, workspace: Workspace):

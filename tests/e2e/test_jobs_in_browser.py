@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from app import jobs
+from app.projects import open_workspace
 from tests.e2e.conftest import LONG, Watched, fill_project, open_step, watch
 from tests.e2e.served import PATIENCE_SECONDS, Studio, wait_until
 
@@ -17,6 +21,21 @@ def steps_done(studio: Studio, project: str) -> int:
     runs = [run for run in studio.runs(project) if run["kind"] == "train"]
     events = runs[-1]["path"] / "events.jsonl" if runs else None
     return events.read_text("utf-8").count('"kind": "step"') if events and events.exists() else 0
+
+
+@pytest.fixture(autouse=True)
+def quiet_afterwards(studio: Studio) -> Iterator[None]:
+    """Whatever becomes of a test, its trainings do not go on beside the next one's."""
+    yield
+    workspace = open_workspace(studio.workspace)
+
+    def is_free() -> bool:
+        busy = [ticket for ticket in (*jobs.waiting(workspace), *jobs.claimed(workspace)) if not ticket.name.startswith("0-")]
+        for ticket in busy:
+            jobs.cancel(workspace, ticket.run)
+        return not busy
+
+    wait_until(is_free, "the device is free")
 
 
 def start_teaching(page: Page, studio: Studio, project: str) -> None:
@@ -77,11 +96,11 @@ def test_what_waits_for_a_training_says_so_and_can_be_cancelled_and_resumed(page
 
     start_teaching(other, studio, second)
     headline = other.locator("#bp-teach .run-head .big")
-    expect(headline).to_have_text("Waiting, number 1 in the queue")
+    expect(headline).to_have_text("Waits for the training of First in turn")
     other.locator("#bp-teach").get_by_role("button", name="Cancel").click()
     expect(headline).to_have_text("Stopped")
     other.get_by_role("button", name="Resume").click()
-    expect(headline).to_have_text("Waiting, number 1 in the queue")
+    expect(headline).to_have_text("Waits for the training of First in turn")
     pause(page)
     wait_until(lambda: steps_done(studio, second) > 0, "the second has its turn")
     pause(other)

@@ -17,6 +17,9 @@ from training.starter.data import Concept
 STYLE_WORDS = (("a 3d render of", "3d render"), ("a flat design of", "flat design"), ("a cartoon drawing of", "cartoon drawing"))
 EMPTY_CAPTION = ""
 UNSTYLED_SHARE = 0.2  # of captions name no style: prompts of people who name none, and captions of a style lesson, must lie on the map
+# So many captions carry a made-up word, placed as a trigger is (captions.with_trigger). A base that never met one forgot the thing beside it: with
+# ", twemo style" behind the prompt the right concept fell from 66 to 11 % of the first five, before any lesson.
+MADE_UP_SHARE = 0.4
 
 # Labels of emojibase, one a line: clear animals, plants, food, vehicles and everyday things that look like nothing else in the list. No people, gestures,
 # symbols or clocks. Widen it when there is more training time.
@@ -65,8 +68,29 @@ def background_words(scene: Scene) -> str:
     return f"{scene.background} gradient background" if scene.fill == "gradient" else f"{scene.background} background"
 
 
+def made_up_word(rng: np.random.Generator) -> str:
+    """Two to four syllables that mean nothing: 'twemo', 'zalbirun'."""
+    syllables = ("".join(str(rng.choice(list(part))) for part in ("bcdfghjklmnprstvwz", "aeiou")) for _ in range(rng.integers(2, 5)))
+    word = "".join(syllable + (str(rng.choice(list("lmnrst"))) if rng.random() < 0.3 else "") for syllable in syllables)
+    return word
+
+
+def with_made_up_word(rng: np.random.Generator, caption: str, name: str) -> str:
+    """The caption with a word that says nothing of the picture: as a style's trigger behind it, or as a subject's before its class word."""
+    word = made_up_word(rng)
+    if rng.random() < 0.6:
+        return f"{caption}, {word} style"
+    return f"{word} {name}, {caption}" if rng.random() < 0.5 else caption.replace(name, f"{word} {name}", 1)
+
+
 def write_caption(rng: np.random.Generator, scene: Scene, concepts: list[Concept]) -> str:
-    """One caption. The style goes unsaid now and then, a plain white background half of the time; every other background is always named."""
+    """One caption, now and then with a made-up word in it."""
+    caption, name = _plain_caption(rng, scene, concepts)
+    return with_made_up_word(rng, caption, name) if rng.random() < MADE_UP_SHARE else caption
+
+
+def _plain_caption(rng: np.random.Generator, scene: Scene, concepts: list[Concept]) -> tuple[str, str]:
+    """(caption, name of the first thing). The style goes unsaid now and then, a white background half of the time; every other is always named."""
     names = [name_of(concepts[row]) for row in scene.things]
     if rng.random() < 0.35:
         names = [ALIASES.get(name, name) for name in names]
@@ -74,5 +98,5 @@ def write_caption(rng: np.random.Generator, scene: Scene, concepts: list[Concept
     names_background = scene.background != DEFAULT_BACKGROUND or rng.random() < 0.5
     if rng.random() < 0.6:
         things = " and ".join(with_article(name) for name in names)
-        return f"{before} {things}".strip() + (f" on a {background_words(scene)}" if names_background else "")
-    return ", ".join([*([listed] if listed else []), " and ".join(names), *([background_words(scene)] if names_background else [])])
+        return f"{before} {things}".strip() + (f" on a {background_words(scene)}" if names_background else ""), names[0]
+    return ", ".join([*([listed] if listed else []), " and ".join(names), *([background_words(scene)] if names_background else [])]), names[0]

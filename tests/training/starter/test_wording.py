@@ -32,6 +32,16 @@ def test_white_may_go_unsaid_but_is_never_called_otherwise(concepts):
     assert not any(colour in caption for caption in captions for colour in COLOURS if colour != "white")
 
 
+def test_two_captions_in_five_carry_a_made_up_word_beside_all_that_is_shown(concepts):
+    known = set("a an the fox on of red background 3d render".split())
+    captions = [write_caption(np.random.default_rng(seed), Scene((3,), 0, "red"), concepts) for seed in range(400)]
+    strange = [caption for caption in captions if set(re.findall(r"\w+", caption)) - known]
+    assert 120 < len(strange) < 200
+    assert all("fox" in caption and "red background" in caption for caption in strange)
+    behind, before = (re.compile(shape) for shape in (r", [a-z]{4,} style$", r"\b[a-z]{4,} fox\b"))
+    assert all(behind.search(caption) or before.search(caption) for caption in strange)
+
+
 def test_two_things_are_both_named(concepts):
     assert write_caption(np.random.default_rng(0), Scene((2, 4), 0, "red"), concepts).count(" and ") == 1
 
