@@ -208,6 +208,9 @@ def _keep_warm(workspace: Workspace, artist: Artist) -> None:
 
 def train_one(run: Run, *, with_verdict: bool = True) -> int:
     """One training in this process; its end stands in the run. Returns the exit code."""
+    from pipelines.lean import load_libraries
+
+    load_libraries()
     from training.execute import execute
 
     is_cancelled = (
@@ -249,6 +252,9 @@ def main(arguments: list[str] | None = None) -> int:
         judge(open_run(chosen.judge))
         return 0
     if chosen.draw is not None:
+        from pipelines.lean import load_libraries
+
+        load_libraries()
         from app.artist import serve
 
         serve(chosen.draw)

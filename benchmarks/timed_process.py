@@ -43,6 +43,9 @@ def main() -> None:
 
 def run_ours(folder: Path) -> None:
     """What the worker does."""
+    from pipelines.lean import load_libraries
+
+    load_libraries()
     from training.execute import execute
     from training.runs import open_run
 

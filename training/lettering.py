@@ -8,14 +8,18 @@ read what is written, and does not know whether it was laid over or stands on th
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from training.edits import Box
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 MODEL = Path(__file__).parent / "models" / "text_detection_ppocrv3.onnx"
 SIDE_PX = 320  # shorter side at which lettering is looked for: letters of 4 % of the side are 13 px high
@@ -25,7 +29,6 @@ LIKELY = 0.3  # above, a spot belongs to lettering (the detector's own threshold
 GROWTH = 1.6  # the network marks the middle of a line: this is how far it lies inside (DB's unclip ratio; 1.5-2 in the paper)
 _MEAN = np.array((0.485, 0.456, 0.406), np.float32)
 _DEVIATION = np.array((0.229, 0.224, 0.225), np.float32)
-_local = threading.local()
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,7 @@ def _likelihood(rgb: np.ndarray) -> np.ndarray:
         small[..., ::-1].astype(np.float32) / 255 - _MEAN
     ) / _DEVIATION  # the network wants blue first, and these numbers all the same
     network = _network()
-    network.setInput(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]))
-    return network.forward()[0, 0]
+    return network.run(None, {network.get_inputs()[0].name: np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])})[0][0, 0]
 
 
 def _pieces(likely: np.ndarray) -> list[_Piece]:
@@ -132,8 +134,11 @@ def _corners(piece: _Piece) -> np.ndarray:
     return cv2.boxPoints(((piece.x, piece.y), (piece.length, piece.height), math.degrees(piece.angle)))
 
 
-def _network() -> cv2.dnn.Net:
-    """One network per thread: OpenCV's keep state between calls."""
-    if not hasattr(_local, "network"):
-        _local.network = cv2.dnn.readNetFromONNX(str(MODEL))
-    return _local.network
+@cache
+def _network() -> InferenceSession:
+    """One for all threads; each call keeps to its own, since there is a picture per core."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = 1
+    return InferenceSession(MODEL, options, providers=["CPUExecutionProvider"])

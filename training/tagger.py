@@ -1,6 +1,6 @@
 """WD14 taggers from a hub: tags instead of sentences, best for drawn characters.
 
-In: a hub id. Out: a function picture -> tags, comma separated. Needs onnxruntime and a hub; does not decide which tags to keep
+In: a hub id. Out: a function picture -> tags, comma separated. Needs a hub; does not decide which tags to keep
 beyond a threshold.
 """
 
@@ -16,7 +16,7 @@ GENERAL = "0"  # category of tags that say what is seen, in selected_tags.csv
 
 
 def load_tagger(model_id: str, *, threshold: float) -> Callable[[Image.Image], str]:
-    """The tagger as a function. Raises ImportError without onnxruntime, OSError where the files cannot be had."""
+    """The tagger as a function. Raises OSError where the files cannot be had."""
     import onnxruntime
     from huggingface_hub import hf_hub_download
 

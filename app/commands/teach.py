@@ -128,6 +128,9 @@ def show_plan(plan, *, whole: bool) -> None:
 
 def follow(run, *, as_json: bool) -> None:
     """Do the run here, showing its events. After Ctrl-C the run can be resumed; that is said."""
+    from pipelines.lean import load_libraries
+
+    load_libraries()
     from training.execute import execute
 
     try:

@@ -99,4 +99,6 @@ def _plain_caption(rng: np.random.Generator, scene: Scene, concepts: list[Concep
     if rng.random() < 0.6:
         things = " and ".join(with_article(name) for name in names)
         return f"{before} {things}".strip() + (f" on a {background_words(scene)}" if names_background else ""), names[0]
-    return ", ".join([*([listed] if listed else []), " and ".join(names), *([background_words(scene)] if names_background else [])]), names[0]
+    return ", ".join([*([listed] if listed else []), " and ".join(names), *([background_words(scene)] if names_background else [])]), names[
+        0
+    ]

@@ -1,0 +1,23 @@
+"""A training's libraries come without scipy, and scipy stays there for others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_a_training_loads_no_scipy_and_others_still_can() -> None:
+    code = """
+import sys
+from pipelines.lean import load_libraries
+load_libraries()
+import training.execute
+from pipelines.families.base import load_base
+base = load_base("starter")
+print("scipy" in sys.modules, "diffusers" in sys.modules)
+import imagehash
+from PIL import Image
+print(len(str(imagehash.phash(Image.new("RGB", (64, 64), "red")))))
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert printed == ["False", "True", "16"]
