@@ -350,12 +350,12 @@ def _verdict(
         found.append(
             Finding(code="base-changed", severity="warn", message=message, fix="Train again on this base, or judge with the old one.")
         )
-    picked = next(score for score in scores if (score.step, score.strength) == (decided.pick.step, decided.pick.strength))
+    is_copy_free = decision.copied_share(scores, decided.pick.step) <= decision.LIMITS.copying
     return Verdict(
         pick=decided.pick,
         runner_up=decided.runner_up,
         confidence=decided.confidence,
-        sentence=decision.sentence_of(decided, scores, copy_free=picked.copying <= decision.LIMITS.copying),
+        sentence=decision.sentence_of(decided, scores, copy_free=is_copy_free),
         findings=tuple(found),
         scores=tuple(sorted(scores, key=lambda score: (score.step, score.strength))),
         nearest=tuple(pairs[:SHOWN]),

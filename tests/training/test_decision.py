@@ -56,6 +56,13 @@ def test_a_step_away_from_a_style_that_the_base_has_nearly_is_not_called_fried()
     assert "fried" not in codes and "not-learnt" in codes
 
 
+def test_copying_is_told_from_three_checkpoints_not_from_one_stray_picture():
+    stray, steady = [0.0] * 10, [0, 0, 0.11, 0.11, 0.22, 0.22, 0.22, 0.11, 0.22, 0.22]
+    stray[3] = 0.11
+    codes = [[finding.code for finding in decide(run_of(RISING, copying=shares), FLAT).findings] for shares in (stray, steady)]
+    assert "copying" not in codes[0] and "copying" in codes[1]
+
+
 def test_the_pick_lies_before_copying_sets_in():
     decision = decide(run_of(RISING, copying=[0, 0, 0, 0, 0, 0.1, 0.5, 0.8, 0.9, 1.0]), FLAT)
     assert decision.pick.step <= 300

@@ -48,6 +48,7 @@ class Figures:
     concept_top5: float
     concept_top5_by_style: dict[str, float]
     style: float
+    style_nearest: float  # share of pictures that are nearest to the right concept's drawing in the right style
     style_ceiling: float  # what the style judge makes of real drawings of unseen concepts, redrawn by the autoencoder
     background: float
     seconds_per_picture: float
@@ -147,7 +148,9 @@ def evaluate(state_folder: Path, *, folder: Path = STARTER_FOLDER, sheet: Path =
     pictures = draw(pipeline, [prompt_for(concepts[row], style) for row, style in asked])
     contact_sheet(sheet_rows(pictures, columns=18), sheet)
     gallery, features = gallery_features(state_folder), picture_features(pictures)
-    judge = fit_style_judge(style_gallery(state_folder, pipeline.vae))
+    drawn_styles, statistics = style_gallery(state_folder, pipeline.vae), layer_statistics(pictures)
+    judge = fit_style_judge(drawn_styles)
+    own = drawn_styles[[row for row, _ in asked], : len(STYLES), 1]
     ranks = retrieval_ranks(features, gallery, [row for row, _ in asked])
     styles = np.array([style for _, style in asked])
     figures = Figures(
@@ -156,7 +159,8 @@ def evaluate(state_folder: Path, *, folder: Path = STARTER_FOLDER, sheet: Path =
         concept_top1=float((ranks < 1).mean()),
         concept_top5=float((ranks < 5).mean()),
         concept_top5_by_style={name: float((ranks[styles == index] < 5).mean()) for index, name in enumerate(STYLES)},
-        style=float((judge(layer_statistics(pictures)) == styles).mean()),
+        style=float((judge(statistics) == styles).mean()),
+        style_nearest=float((judge.nearest(statistics, own) == styles).mean()),
         style_ceiling=judge.ceiling,
         background=measure_background(pipeline, concepts),
         seconds_per_picture=seconds,

@@ -28,13 +28,16 @@ SAMPLES = Path(__file__).resolve().parents[2] / "sample_data"
 
 @dataclass(frozen=True)
 class LessonFigures:
-    """Shares in 0..1 over `concepts` unseen concepts; called_* is the share that the style judge calls the taught style."""
+    """Shares in 0..1 over `concepts` unseen concepts; called_* is the share that the style judge calls the taught style,
+    nearest_* the share that is nearest to its concept's drawing in that style, of the four."""
 
     concepts: int
     train_seconds: float
     steps: int
     called_without: float
     called_with: float
+    nearest_without: float
+    nearest_with: float
     top5_without: float
     top5_with: float
 
@@ -104,14 +107,18 @@ def _figures(
     from pipelines.encoders import picture_features
 
     gallery = gallery_features(state_folder)
-    judge, wanted = fit_style_judge(style_gallery(state_folder, autoencoder)), ALL_STYLES.index("twemoji")
+    drawn_styles, wanted = style_gallery(state_folder, autoencoder), ALL_STYLES.index("twemoji")
+    judge, own = fit_style_judge(drawn_styles), drawn_styles[rows][:, :, 1]
     before, after = picture_features(plain), picture_features(taught)
+    style_before, style_after = layer_statistics(plain), layer_statistics(taught)
     figures = LessonFigures(
         concepts=len(rows),
         train_seconds=spent,
         steps=steps,
-        called_without=float((judge(layer_statistics(plain)) == wanted).mean()),
-        called_with=float((judge(layer_statistics(taught)) == wanted).mean()),
+        called_without=float((judge(style_before) == wanted).mean()),
+        called_with=float((judge(style_after) == wanted).mean()),
+        nearest_without=float((judge.nearest(style_before, own) == wanted).mean()),
+        nearest_with=float((judge.nearest(style_after, own) == wanted).mean()),
         top5_without=float((retrieval_ranks(before, gallery, rows, styles=len(ALL_STYLES)) < 5).mean()),
         top5_with=float((retrieval_ranks(after, gallery, rows, styles=len(ALL_STYLES)) < 5).mean()),
     )
