@@ -243,22 +243,43 @@ def part_overfit(bench: Bench, sets: list[str], seeds: int) -> None:
         _said(bench, f"overfit-{name}", verdict, wanted=("overfitting", "copying"))
 
 
+LEAKING = 4.0  # times the steps: what has hardly been learnt cannot leak
+
+
 def part_leak(bench: Bench, sets: list[str], seeds: int) -> None:
-    """Trigger dropped and no class pictures: flagged; with both: not."""
+    """Captions that say the class word where the trigger should stand, and no class pictures: flagged; trigger and class pictures: not."""
     for name in sets:
         if name == "style":
             continue
         folder, _ = prepare(bench, name, pictures=40)
         planted = judge(
-            bench, train(bench, f"leak-{name}", folder, name, overrides={("subject", "trigger"): "", ("loss", "prior_weight"): 0.0})
+            bench,
+            train(
+                bench,
+                f"leak-{name}",
+                _called_by_noun(bench, folder, name),
+                name,
+                overrides={("subject", "trigger"): "", ("loss", "prior_weight"): 0.0},
+                stretch=LEAKING,
+            ),
         )
-        clean = judge(
-            bench, train(bench, f"clean-{name}", folder, name, overrides={("loss", "prior_weight"): 1.0, ("loss", "prior_pictures"): 20})
-        )
+        overrides = {("loss", "prior_weight"): 1.0, ("loss", "prior_pictures"): 20}
+        clean = judge(bench, train(bench, f"clean-{name}", folder, name, overrides=overrides, stretch=LEAKING))
         _said(bench, f"leak-{name}", planted, wanted=("leak",), leak=planted.picked.leak)
         bench.result(
             f"clean-{name}", leak=clean.picked.leak, flagged=clean.has("leak"), findings=[finding.code for finding in clean.findings]
         )
+
+
+def _called_by_noun(bench: Bench, folder: Path, name: str) -> Path:
+    """A copy of the set whose captions begin with the class word."""
+    noun = json.loads((ROOT / "sample_data" / name / "project.json").read_text())["noun"]
+    copy = bench.work / "sets" / f"{folder.name}-noun"
+    if not copy.exists():
+        shutil.copytree(folder, copy)
+        for path in copy.glob("*.txt"):
+            path.write_text(f"{noun}, {path.read_text(encoding='utf-8').strip()}", encoding="utf-8")
+    return copy
 
 
 def part_dead(bench: Bench, sets: list[str], seeds: int) -> None:

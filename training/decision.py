@@ -42,7 +42,9 @@ class Weights:
 class Limits:
     """Where a figure becomes a finding. Calibrated on planted faults and healthy runs: benchmarks/verdict.py."""
 
-    copying: float = 0.1  # of three checkpoints' pictures: 0.04 at most in nine healthy runs, 0.11 to 0.22 in one of 12 pictures and 20 times the steps
+    copying: float = (
+        0.1  # of three checkpoints' pictures: 0.04 at most in nine healthy runs, 0.11 to 0.22 in one of 12 pictures and 20 times the steps
+    )
     memorised: float = 0.35
     rise: float = 0.08
     gap: float = 0.3

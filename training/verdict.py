@@ -65,19 +65,23 @@ def score_run(
         checkpoints, how = {max(checkpoints): checkpoints[max(checkpoints)]}, GLANCE
     scene = yield from _set_up(run, base, dataset, how=how, encoders=tuple(encoders or default_encoders()), checkpoints=len(checkpoints))
     curve = health.curve_of(list(run.events()))
-    judged = {}
+    judged: dict[tuple[int, float], tuple[Score, list[Nearest]]] = {}
+
+    def measured() -> list[Score]:
+        return decision.with_curve([score for score, _ in judged.values()], curve)
+
     for step, path in checkpoints.items():
         judged[step, 1.0] = yield from _score(scene, step, path, strength=1.0, is_finalist=False)
-    first = decision.decide(decision.with_curve([score for score, _ in judged.values()], curve), curve)
-    finalists = _finalists(decision.with_curve([score for score, _ in judged.values()], curve), curve, count=how.finalists)
-    for step in finalists:
+    pick = decision.decide(measured(), curve).pick.step
+    finalists = [pick, *(step for step in _finalists(measured(), curve, count=how.finalists) if step != pick)][: how.finalists]
+    for step in finalists:  # grows below: what is picked in the end has been probed for leaks
         judged[step, 1.0] = yield from _score(scene, step, checkpoints[step], strength=1.0, is_finalist=True)
+        pick = decision.decide(measured(), curve).pick.step
+        if step == finalists[-1] and pick not in finalists:
+            finalists.append(pick)
     for strength in how.strengths:
-        judged[first.pick.step, strength] = yield from _score(
-            scene, first.pick.step, checkpoints[first.pick.step], strength=strength, is_finalist=False
-        )
-    scores = decision.with_curve([score for score, _ in judged.values()], curve)
-    verdict = _verdict(scene, scores, curve, {key: near for key, (_, near) in judged.items()}, checkpoints=checkpoints, began=began)
+        judged[pick, strength] = yield from _score(scene, pick, checkpoints[pick], strength=strength, is_finalist=True)
+    verdict = _verdict(scene, measured(), curve, {key: near for key, (_, near) in judged.items()}, checkpoints=checkpoints, began=began)
     write_atomically(run.path / FILE, verdict.model_dump_json(indent=1).encode())
     return verdict
 
@@ -139,7 +143,9 @@ def _set_up(
     side_px, background = base.native_size_px, settings.pictures.background
     gallery = Gallery(base, run.path / FOLDER, how)
     gallery.total = (
-        (checkpoints + 1 + len(how.strengths)) * len(probes.core) + (how.finalists + 1) * len(probes.rest) + len(probes.unrelated)
+        (checkpoints + 1 + len(how.strengths)) * len(probes.core)
+        + (how.finalists + 1 + len(how.strengths)) * len(probes.rest)
+        + len(probes.unrelated)
     )
     cache = run.path.parent / CACHE / "features"
     yield Phase("reading", 0, 1)

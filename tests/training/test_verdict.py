@@ -78,6 +78,22 @@ def test_a_run_is_scored_and_its_pick_written_into_the_adapter(finished):
     assert (run.path / "card.json").exists()
 
 
+@pytest.mark.parametrize("step", [2, 4])
+def test_what_is_picked_has_been_probed_for_leaks_whatever_came_first_before(finished, monkeypatch, step):
+    from training import decision
+
+    decide, run, pictures = decision.decide, *finished
+
+    def another_at_first(scores, curve):
+        decided, is_first = decide(scores, curve), all(score.leak is None for score in scores)
+        return replace(decided, pick=decided.pick.model_copy(update={"step": step})) if is_first else decided
+
+    monkeypatch.setattr(decision, "decide", another_at_first)
+    verdict = scored(run, pictures)[1]
+    assert verdict.picked.leak is not None and verdict.picked.drift is not None
+    assert verdict.score_of(step, 1.0).leak is not None
+
+
 def test_a_second_scoring_draws_nothing_anew(finished):
     run, pictures = finished
     scored(run, pictures)
