@@ -53,6 +53,7 @@ class Speed:
     load_seconds: float = 5.0
     peak_bytes: int = 0
     peak_batch: int = 1
+    peak_px: int = 0  # side at which the peak was seen; 0: resolution_px
     is_checkpointed: bool = False
 
     def step_seconds(self, batch: int, resolution_px: int) -> float:
@@ -162,7 +163,7 @@ def memory_bytes(settings: TrainSettings, base: BaseFacts, device: DeviceFacts, 
     if speed is not None:
         timed = settings.model_copy(update={
             "loop": settings.loop.model_copy(update={"batch": speed.peak_batch, "gradient_checkpointing": speed.is_checkpointed}),
-            "pictures": settings.pictures.model_copy(update={"resolution_px": speed.resolution_px}),
+            "pictures": settings.pictures.model_copy(update={"resolution_px": speed.peak_px or speed.resolution_px}),
         })  # fmt: skip
         beside = TRAINER_BYTES if device.kind == "cpu" else 0
         return int(speed.peak_bytes + beside + kept - activation_bytes(timed, base, device))

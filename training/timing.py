@@ -11,7 +11,9 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from pipelines.atomic import write_atomically
@@ -38,7 +40,7 @@ def speed_of_run(
     guess = guess_speed(settings, base, device)
     side_px = settings.pictures.resolution_px or base.native_size_px
     batches = settings.loop.accumulation * batches_a_pass(settings)
-    ratio = steps[-1]["sec_per_step"] / batches / guess.step_seconds(settings.loop.batch, side_px)
+    ratio = _step_seconds(steps) / batches / guess.step_seconds(settings.loop.batch, side_px)
     return Speed(
         fixed_seconds=ratio * guess.fixed_seconds,
         seconds_per_picture=ratio * guess.seconds_per_picture,
@@ -48,8 +50,14 @@ def speed_of_run(
         load_seconds=guess.load_seconds,
         peak_bytes=int(peak_bytes - (TRAINER_BYTES if device.kind == "cpu" else 0)),
         peak_batch=settings.loop.batch,
+        peak_px=side_px,
         is_checkpointed=settings.loop.gradient_checkpointing,
     )
+
+
+def _step_seconds(steps: Sequence[Mapping[str, Any]]) -> float:
+    """What a step took, as a rule: the middle of the times between steps, so that validations, checkpoints and pauses do not count as steps."""
+    return median(later["at"] - sooner["at"] for sooner, later in pairwise(steps))
 
 
 def peak_memory_bytes(device: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 from PIL import Image
 
 from app.commands.teach import make_plan_for
-from pipelines.events import Step
 from pipelines.settings import with_values
 from tests.training.test_plan import CPU, SD1
 from training.config import TrainSettings
@@ -22,7 +23,7 @@ from training.timing import FEWEST_STEPS, recall_speed, remember_speed, speed_of
 SETTINGS = with_values(TrainSettings(), {("adapter", "rank"): 2, ("loop", "batch"): 2, ("loop", "steps"): 10})
 SPEED = Speed(fixed_seconds=0.1, seconds_per_picture=0.2, resolution_px=512, forward_seconds=0.1, encode_seconds=0.1, peak_bytes=2**30)
 PHASES = [{"kind": "phase", "name": "pictures", "done": done, "total": 4, "at": 100.0 + 3 * done} for done in range(5)]
-STEPS = [{"kind": "step", "step": step, "sec_per_step": 7.0} for step in range(1, FEWEST_STEPS + 1)]
+STEPS = [{"kind": "step", "step": step, "at": 200.0 + 7 * step} for step in range(1, FEWEST_STEPS + 1)]
 
 
 def told(records, settings: TrainSettings = SETTINGS) -> Speed | None:
@@ -36,6 +37,18 @@ def test_the_next_forecast_is_what_the_run_took():
     assert forecast.is_measured and forecast.sec_per_step == pytest.approx(7.0)
     assert forecast.prepare_seconds == pytest.approx(10 * 3.0)
     assert abs(forecast.memory_bytes - 2**31) < 2**20
+
+
+def test_a_checkpoint_between_two_steps_makes_no_step_longer():
+    saved = [record | {"at": record["at"] + 30 * (record["step"] > 3)} for record in STEPS]
+    assert told(saved) == told(STEPS)
+
+
+def test_memory_seen_at_a_small_side_is_forecast_for_that_side_and_more_for_a_larger_one():
+    small = with_values(SETTINGS, {("pictures", "resolution_px"): 256})
+    speed = told(STEPS, small)
+    need = [make_forecast(settings, SD1, CPU, pictures=10, held_out=0, speed=speed).memory_bytes for settings in (small, SETTINGS)]
+    assert abs(need[0] - 2**31) < 2**20 and need[1] > need[0] + 2**28
 
 
 @pytest.mark.parametrize("changed", [{("loop", "accumulation"): 2}, {("loss", "prior_weight"): 1.0, ("subject", "noun"): "mug"}])
@@ -85,6 +98,7 @@ def test_after_a_run_the_next_plan_is_a_measurement(tmp_path: Path, tiny_sd1: Pa
     job = Job(kind="train", name="one", dataset=str(pictures), settings=first.settings.model_dump(mode="json"))
     run = create_run(runs / "one", job)
     execute(run)
-    taken = [event.sec_per_step for event in run.events() if isinstance(event, Step)]
+    ended = [record["at"] for record in run.records()[0] if record.get("kind") == "step"]
+    taken = median(later - sooner for sooner, later in pairwise(ended))
     assert not first.forecast.is_measured
-    assert planned().forecast.is_measured and planned().forecast.sec_per_step == pytest.approx(taken[-1])
+    assert planned().forecast.is_measured and planned().forecast.sec_per_step == pytest.approx(taken)

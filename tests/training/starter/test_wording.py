@@ -33,7 +33,7 @@ def test_white_may_go_unsaid_but_is_never_called_otherwise(concepts):
 
 
 def test_two_captions_in_five_carry_a_made_up_word_beside_all_that_is_shown(concepts):
-    known = set(["a", "an", "the", "fox", "on", "of", "red", "background", "3d", "render"])
+    known = {"a", "an", "the", "fox", "on", "of", "red", "background", "3d", "render"}
     captions = [write_caption(np.random.default_rng(seed), Scene((3,), 0, "red"), concepts) for seed in range(400)]
     strange = [caption for caption in captions if set(re.findall(r"\w+", caption)) - known]
     assert 120 < len(strange) < 200
