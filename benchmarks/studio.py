@@ -28,6 +28,7 @@ from tests.e2e.served import CHROMIUM, FLAGS, PATIENCE_SECONDS, ROOT, Studio, wa
 from training.runs import Job, create_run
 
 PICTURES, CARDS = 300, 500
+PHOTO_PX = 1136  # 300 of them are 120 MB
 SENTENCE = "seen from above in warm evening light, beside a window with rain on the glass and a folded linen cloth "
 QUICK = {
     "loop.steps": 4,
@@ -66,7 +67,7 @@ def measure_open(page: Page, studio: Studio) -> None:
 
 def measure_upload(page: Page, studio: Studio) -> None:
     """300 pictures from the drop to cards, to the first badges, and to the doctor's whole report."""
-    folder = write_set(studio.workspace.parent / "photos", PICTURES, side_px=1024)
+    folder = write_set(studio.workspace.parent / "photos", PICTURES, side_px=PHOTO_PX)
     photos = sorted(folder.glob("*.jpg"))
     megabytes = sum(path.stat().st_size for path in photos) / 1e6
     project = open_workspace(studio.workspace).create("Three hundred", trigger="shapes", noun="shape")
