@@ -42,9 +42,7 @@ class Weights:
 class Limits:
     """Where a figure becomes a finding. Calibrated on planted faults and healthy runs: benchmarks/verdict.py."""
 
-    copying: float = (
-        0.1  # of three checkpoints' pictures: 0.04 at most in nine healthy runs, 0.11 to 0.22 in one of 12 pictures and 20 times the steps
-    )
+    copying: float = 0.15  # of three checkpoints' pictures: 13 healthy runs 0.04 at most; 12 pictures, 20 times the steps 0.22
     memorised: float = 0.35
     rise: float = 0.08
     gap: float = 0.3
