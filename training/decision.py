@@ -290,10 +290,9 @@ def _by_heart(scores: Sequence[Score], curve: Curve, pick: Score, limits: Limits
 
 def copied_share(scores: Sequence[Score], step: int) -> float:
     """Share of copies among the pictures of this checkpoint and of those before and after it: alone, each has drawn too few to tell."""
-    full = {score.step: score.copying for score in sorted(scores, key=lambda score: -abs(score.strength - 1))}
-    steps = sorted(full)
-    place = steps.index(step)
-    return fmean(full[near] for near in steps[max(0, place - 1) : place + 2])
+    row = primary_scores(scores)
+    place = next(index for index, score in enumerate(row) if score.step == step)
+    return fmean(score.copying for score in row[max(0, place - 1) : place + 2])
 
 
 def _sign_of_overfitting(last: Score, curve: Curve, limits: Limits) -> str:
@@ -351,13 +350,14 @@ def _colours(pick: Score, limits: Limits) -> Finding | None:
     )
 
 
-def sentence_of(decision: Decision, scores: Sequence[Score], *, copy_free: bool) -> str:
+def sentence_of(decision: Decision) -> str:
     """The verdict in one line for people."""
     if any(finding.code in ("dead", "fried") and finding.severity == "danger" for finding in decision.findings):
         return next(finding.message for finding in decision.findings if finding.severity == "danger")
     pick = decision.pick
     reason = "closest to your held-out pictures for what it costs"
-    copying = ", no copying" if copy_free else ", but it copies"
+    is_copying = any(finding.code == "copying" and finding.severity == "danger" for finding in decision.findings)
+    copying = ", but it copies" if is_copying else ", no copying"
     runner = f" Runner-up {decision.runner_up.step}." if decision.runner_up else ""
     return f"Checkpoint {pick.step} at strength {pick.strength:g}: {reason}{copying}.{runner}"
 

@@ -73,7 +73,7 @@ def score_run(
     for step, path in checkpoints.items():
         judged[step, 1.0] = yield from _score(scene, step, path, strength=1.0, is_finalist=False)
     pick = decision.decide(measured(), curve).pick.step
-    finalists = [pick, *(step for step in _finalists(measured(), curve, count=how.finalists) if step != pick)][: how.finalists]
+    finalists = list(dict.fromkeys([pick, *_finalists(measured(), curve, count=how.finalists)]))[: how.finalists]
     for step in finalists:  # grows below: what is picked in the end has been probed for leaks
         judged[step, 1.0] = yield from _score(scene, step, checkpoints[step], strength=1.0, is_finalist=True)
         pick = decision.decide(measured(), curve).pick.step
@@ -356,12 +356,11 @@ def _verdict(
         found.append(
             Finding(code="base-changed", severity="warn", message=message, fix="Train again on this base, or judge with the old one.")
         )
-    is_copy_free = decision.copied_share(scores, decided.pick.step) <= decision.LIMITS.copying
     return Verdict(
         pick=decided.pick,
         runner_up=decided.runner_up,
         confidence=decided.confidence,
-        sentence=decision.sentence_of(decided, scores, copy_free=is_copy_free),
+        sentence=decision.sentence_of(decided),
         findings=tuple(found),
         scores=tuple(sorted(scores, key=lambda score: (score.step, score.strength))),
         nearest=tuple(pairs[:SHOWN]),

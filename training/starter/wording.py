@@ -71,8 +71,7 @@ def background_words(scene: Scene) -> str:
 def made_up_word(rng: np.random.Generator) -> str:
     """Two to four syllables that mean nothing: 'twemo', 'zalbirun'."""
     syllables = ("".join(str(rng.choice(list(part))) for part in ("bcdfghjklmnprstvwz", "aeiou")) for _ in range(rng.integers(2, 5)))
-    word = "".join(syllable + (str(rng.choice(list("lmnrst"))) if rng.random() < 0.3 else "") for syllable in syllables)
-    return word
+    return "".join(syllable + (str(rng.choice(list("lmnrst"))) if rng.random() < 0.3 else "") for syllable in syllables)
 
 
 def with_made_up_word(rng: np.random.Generator, caption: str, name: str) -> str:
@@ -98,7 +97,8 @@ def _plain_caption(rng: np.random.Generator, scene: Scene, concepts: list[Concep
     names_background = scene.background != DEFAULT_BACKGROUND or rng.random() < 0.5
     if rng.random() < 0.6:
         things = " and ".join(with_article(name) for name in names)
-        return f"{before} {things}".strip() + (f" on a {background_words(scene)}" if names_background else ""), names[0]
-    return ", ".join([*([listed] if listed else []), " and ".join(names), *([background_words(scene)] if names_background else [])]), names[
-        0
-    ]
+        caption = f"{before} {things}".strip() + (f" on a {background_words(scene)}" if names_background else "")
+    else:
+        said = (listed, " and ".join(names), background_words(scene) if names_background else "")
+        caption = ", ".join(part for part in said if part)
+    return caption, names[0]
