@@ -9,35 +9,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from pipelines.atomic import write_atomically
-from pipelines.encoders import PictureEncoder, TextPictureEncoder
+from pipelines.encoders import PictureEncoder
 from pipelines.errors import RunError
-from pipelines.events import Event, Phase
+from pipelines.events import Event
 from training import decision
-from training.captions import without_trigger
-from training.config import TrainSettings
-from training.dataset import Dataset, Item
-from training.runs import CACHE, Run
-from training.scores import closeness, colour, copying, health, leak
-from training.scores.encoding import Lens, default_encoders, encode_items, open_square, text_encoder_of
-from training.scores.kinds import Example, Finding, Nearest, Score, Verdict
-from training.scores.probes import GLANCE, QUICK, Probe, Probes, Thoroughness, make_probes
+from training.dataset import Dataset
+from training.findings import LIMITS
+from training.runs import Run
+from training.scene import Scene, set_up_scene
+from training.scores import closeness, copying, health, leak
+from training.scores.encoding import default_encoders
+from training.scores.kinds import Example, Finding, Nearest, Score, Verdict, primary_scores
+from training.scores.probes import GLANCE, QUICK, Probe, Thoroughness
 
 if TYPE_CHECKING:
     from pipelines.families.base import Base
-    from training.scores.gallery import Gallery
 
 FILE = "verdict.json"
-FOLDER = "verdict"
-MOST_REAL = 400  # training pictures that neighbours are looked for among
-UNDERSTOOD = 0.7  # text match of real pictures from which an encoder's reading counts; 0.5 is chance
 SHOWN = 12  # nearest pairs that a verdict keeps
 
 
@@ -63,7 +57,9 @@ def score_run(
         raise RunError(f"{run.path.name} has no checkpoint to judge.", fix="Let it train until its first checkpoint.")
     if _is_dead(checkpoints, base):  # all pictures would be the base's: a few of the last checkpoint's are enough to show it
         checkpoints, how = {max(checkpoints): checkpoints[max(checkpoints)]}, GLANCE
-    scene = yield from _set_up(run, base, dataset, how=how, encoders=tuple(encoders or default_encoders()), checkpoints=len(checkpoints))
+    scene = yield from set_up_scene(
+        run, base, dataset, how=how, encoders=tuple(encoders or default_encoders()), checkpoints=len(checkpoints)
+    )
     curve = health.curve_of(list(run.events()))
     judged: dict[tuple[int, float], tuple[Score, list[Nearest]]] = {}
 
@@ -101,135 +97,22 @@ def apply_verdict(run: Run, verdict: Verdict, *, step: int | None = None, streng
     write_atomically(run.path / "card.json", card.model_dump_json(indent=1).encode())
 
 
-@dataclass
-class _Scene:
-    """Everything that all checkpoints are measured against."""
-
-    run: Run
-    gallery: Gallery
-    probes: Probes
-    held_out: tuple[Item, ...]
-    training: tuple[Item, ...]
-    is_held_out_real: bool
-    is_base_changed: bool
-    lens: Lens
-    held_features: closeness.Features
-    training_features: closeness.Features
-    training_hashes: np.ndarray
-    limit: copying.CopyLimit
-    scale: closeness.Scale
-    look: health.Look
-    palette: colour.Palette
-    base_core: closeness.Features
-    base_rest: closeness.Features
-    base_other_seeds: closeness.Features
-    reader: TextPictureEncoder | None  # where its texts tell this set's real pictures apart
-    texts: closeness.Features | None
-
-
-def _set_up(
-    run: Run, base: Base, dataset: Dataset, *, how: Thoroughness, encoders: tuple[PictureEncoder, ...], checkpoints: int
-) -> Generator[Event, None, _Scene]:
-    """Real pictures encoded, the base's pictures drawn, limits and scales taken from both."""
-    from training.latents import split_held_out
-    from training.scores.gallery import Gallery
-
-    settings = TrainSettings.model_validate(run.job.settings)
-    kept = split_held_out(dataset.items, settings.pictures.held_out, settings.loop.seed)
-    keys = {item.key for item in kept}
-    training = tuple(item for item in dataset.items if item.key not in keys)[:MOST_REAL]
-    held_out = tuple(kept) or training
-    probes = make_probes(held_out, training, settings.subject, how=how)
-    side_px, background = base.native_size_px, settings.pictures.background
-    gallery = Gallery(base, run.path / FOLDER, how)
-    gallery.total = (
-        (checkpoints + 1 + len(how.strengths)) * len(probes.core)
-        + (how.finalists + 1 + len(how.strengths)) * len(probes.rest)
-        + len(probes.unrelated)
-    )
-    cache = run.path.parent / CACHE / "features"
-    yield Phase("reading", 0, 1)
-    raw_held, raw_training = (
-        [encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders]
-        for items in (held_out, training)
-    )
-    core = yield from gallery.draw_base(probes.core)
-    rest = yield from gallery.draw_base(probes.rest)
-    other = yield from gallery.draw_base([Probe(probe.prompt, probe.seed + 50) for probe in probes.unrelated])
-    lens = Lens(encoders)
-    held_features, training_features = lens.place(raw_held), lens.place(raw_training)
-    real = [open_square(item, side_px, background=background) for item in training[:64]]
-    held_pictures = [open_square(held_out[probe.item], side_px, background=background) for probe in probes.held_out]
-    hashes = copying.perceptual_hashes([open_square(item, side_px, background=background) for item in training])
-    redrawn = lens.see(redraw(base, real))
-    base_core = lens.see(core)
-    wanted = held_features[[probe.item for probe in probes.held_out]]
-    best = float(closeness.paired(lens.see(redraw(base, held_pictures)), wanted).mean())
-    scale = closeness.Scale(float(closeness.paired(base_core[: len(wanted)], wanted).mean()), best)
-    reader, texts = _reader(
-        encoders,
-        probes,
-        held_pictures + [open_square(training[probe.item], side_px, background=background) for probe in probes.trained],
-        settings,
-    )
-    return _Scene(
-        reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
-        training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
-        look=health.usual_look(real + core, side_px=side_px), palette=colour.palette_of(real), base_core=base_core, base_rest=lens.see(rest),
-        base_other_seeds=lens.see(other),
-    )  # fmt: skip
-
-
-def _reader(
-    encoders: Sequence[PictureEncoder], probes: Probes, real: Sequence[Image.Image], settings: TrainSettings
-) -> tuple[TextPictureEncoder | None, closeness.Features | None]:
-    """The encoder that reads captions, if it understands them: if it tells these real pictures apart by what they are called."""
-    reader = text_encoder_of(encoders)
-    if reader is None:
-        return None, None
-    texts = reader.encode_texts([without_trigger(probe.prompt, settings.subject.trigger) for probe in probes.core])
-    understood = float(closeness.text_match(reader.encode_pictures(real), texts).mean())
-    return (reader, texts) if understood >= UNDERSTOOD else (None, None)
-
-
-def redraw(base: Base, pictures: Sequence[Image.Image]) -> list[Image.Image]:
-    """Pictures through the base's autoencoder and back: the best that this base could draw of them."""
-    import torch
-
-    from pipelines.generation import to_picture
-    from training.latents import to_tensor
-
-    if not pictures:
-        return []
-    pixels = torch.stack([to_tensor(picture) for picture in pictures]).to(base.device)
-    return [to_picture(decoded) for decoded in base.decode_latents(base.encode_images(pixels))]
-
-
 def _finalists(scores: Sequence[Score], curve: health.Curve, *, count: int) -> list[int]:
     """Steps of the checkpoints that are worth most."""
-    primary = decision.primary_scores(scores)
+    primary = primary_scores(scores)
     worth = decision.smoothed(np.array([decision.utility(score, curve) for score in primary]))
     return [primary[index].step for index in np.argsort(-worth, kind="stable")[:count]]
-
-
-def _is_base_changed(run: Run, base: Base) -> bool:
-    """True if the card of the run's adapters names other weights than this base has."""
-    from pipelines.adapter import load_adapter
-    from training.checkpoint import checkpoint_folders
-
-    known = load_adapter(checkpoint_folders(run.path)[-1] / "adapter.safetensors").card.base_fingerprint
-    return bool(known) and known != base.fingerprint
 
 
 def _is_dead(checkpoints: dict[int, Path], base: Base) -> bool:
     """True if the last checkpoint's weights have no effect worth drawing."""
     from pipelines.adapter import effect_size, load_adapter
 
-    return effect_size(base, load_adapter(checkpoints[max(checkpoints)])) < decision.LIMITS.dead_effect
+    return effect_size(base, load_adapter(checkpoints[max(checkpoints)])) < LIMITS.dead_effect
 
 
 def _score(
-    scene: _Scene, step: int, path: Path, *, strength: float, is_finalist: bool
+    scene: Scene, step: int, path: Path, *, strength: float, is_finalist: bool
 ) -> Generator[Event, None, tuple[Score, list[Nearest]]]:
     """All figures of one checkpoint at one strength."""
     from pipelines.adapter import effect_size, load_adapter
@@ -270,7 +153,7 @@ def _score(
     return score, _nearest(scene, path, strength, beside)
 
 
-def _memorised(scene: _Scene, trained: np.ndarray, trained_real: np.ndarray, held: np.ndarray, held_real: np.ndarray) -> float:
+def _memorised(scene: Scene, trained: np.ndarray, trained_real: np.ndarray, held: np.ndarray, held_real: np.ndarray) -> float:
     """How much nearer training captions come to their pictures than held-out ones to theirs, less what the base's own pictures show of it."""
     if not scene.is_held_out_real:
         return 0.0
@@ -282,7 +165,7 @@ def _memorised(scene: _Scene, trained: np.ndarray, trained_real: np.ndarray, hel
     return (taught - by_base) / max(scene.scale.ceiling - scene.scale.base, closeness.SMALLEST_RANGE)
 
 
-def _with_rest(scene: _Scene, score: Score, path: Path, *, called: np.ndarray) -> Generator[Event, None, Score]:
+def _with_rest(scene: Scene, score: Score, path: Path, *, called: np.ndarray) -> Generator[Event, None, Score]:
     """The score with variety, leak and drift."""
     probes = scene.probes
     rest = yield from scene.gallery.draw_adapter(probes.rest, path, strength=score.strength)
@@ -301,7 +184,7 @@ def _with_rest(scene: _Scene, score: Score, path: Path, *, called: np.ndarray) -
     )
 
 
-def _nearest(scene: _Scene, path: Path, strength: float, beside: copying.Neighbours) -> list[Nearest]:
+def _nearest(scene: Scene, path: Path, strength: float, beside: copying.Neighbours) -> list[Nearest]:
     """Each core picture beside its nearest training picture."""
     key = scene.gallery.adapter_key(path, strength)
     return [
@@ -316,11 +199,11 @@ def _nearest(scene: _Scene, path: Path, strength: float, beside: copying.Neighbo
     ]
 
 
-def _in_run(scene: _Scene, probe: Probe, key: str) -> str:
+def _in_run(scene: Scene, probe: Probe, key: str) -> str:
     return scene.gallery.path_of(probe, key).relative_to(scene.run.path).as_posix()
 
 
-def _examples(scene: _Scene, path: Path, strength: float) -> tuple[Example, ...]:
+def _examples(scene: Scene, path: Path, strength: float) -> tuple[Example, ...]:
     """Before and after, for every held-out caption."""
     before, after = scene.gallery.base_key, scene.gallery.adapter_key(path, strength)
     return tuple(
@@ -336,7 +219,7 @@ def _examples(scene: _Scene, path: Path, strength: float) -> tuple[Example, ...]
 
 
 def _verdict(
-    scene: _Scene,
+    scene: Scene,
     scores: list[Score],
     curve: health.Curve,
     nearest: dict[tuple[int, float], list[Nearest]],

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.decision import best_strength, decide, primary_scores, sentence_of, smoothed, utility, with_curve
+from training.decision import best_strength, decide, sentence_of, smoothed, utility, with_curve
 from training.scores.health import Curve
-from training.scores.kinds import Score
+from training.scores.kinds import Score, primary_scores
 
 FLAT = Curve(())
 share = st.floats(0, 1, allow_nan=False)

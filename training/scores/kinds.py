@@ -5,6 +5,7 @@ In: plain values. Out: pydantic models that read back from verdict.json. Measure
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -44,6 +45,14 @@ class Score(_Frozen):
     effect: float | None = None
     broken: float = 0.0  # share of pictures that are no pictures: NaN, clipped, noise
     held_out_loss: float | None = None  # over the base's: below 1 is a gain
+
+
+def primary_scores(scores: Sequence[Score]) -> list[Score]:
+    """One score per checkpoint, at the strength nearest 1, oldest first."""
+    nearest: dict[int, Score] = {}
+    for score in sorted(scores, key=lambda score: (score.step, abs(score.strength - 1))):
+        nearest.setdefault(score.step, score)
+    return [nearest[step] for step in sorted(nearest)]
 
 
 class Finding(_Frozen):

@@ -1,0 +1,183 @@
+"""Runs to judge, for benchmarks/verdict.py and benchmarks/forecast.py: sample sets with a truth set aside, trainings by the plan, their verdicts and the truth.
+
+Everything goes on where it was stopped. The truth: for product and character, pictures left out of the set before anything else; for the style, Twemoji's own
+graphics of concepts never shown.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+SETS = ("product", "character", "style")
+TRUTH_SEED = 9000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where everything is kept, and how long runs are."""
+
+    work: Path
+    dial: str
+    truths: int = 12
+    drawn: int = 48
+    twemoji: Path | None = None
+    emojibase: Path | None = None
+    stretch: float = 20.0
+    base: str = "starter"
+
+    def result(self, name: str, **figures: Any) -> None:
+        """Keep and print figures."""
+        path = self.work / "results.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        known[name] = figures
+        path.write_text(json.dumps(known, indent=1))
+        print(f"{name}: " + ", ".join(f"{key} {_shown(value)}" for key, value in figures.items()), flush=True)
+
+
+def prepare(bench: Bench, name: str, *, pictures: int | None = None) -> tuple[Path, Path]:
+    """(training folder, truth folder) of a sample set; both are copies."""
+    source = ROOT / "sample_data" / name
+    target, truth = bench.work / "sets" / f"{name}-{pictures or 'all'}", bench.work / "truth" / name
+    if target.exists() and truth.exists():
+        return target, truth
+    stems = sorted(path.stem for path in source.glob("*.txt"))
+    aside = [] if name == "style" else stems[5 :: len(stems) // bench.truths][: bench.truths]
+    rest = [stem for stem in stems if stem not in aside]
+    rest = rest[:: max(1, len(rest) // pictures)][:pictures] if pictures else rest
+    for folder, chosen in ((target, rest), (truth, aside)):
+        folder.mkdir(parents=True, exist_ok=True)
+        for stem in chosen:
+            for path in source.glob(f"{stem}.*"):
+                shutil.copy(path, folder / path.name)
+    if name == "style":
+        _draw_twemoji(bench, truth)
+    return target, truth
+
+
+def _draw_twemoji(bench: Bench, truth: Path) -> None:
+    """The true graphics of concepts that the style set never shows."""
+    from sample_data.recipes import style_graphics as graphics
+    from sample_data.recipes.style_concepts import HELD_OUT
+
+    cards = graphics.list_cards(graphics.fetch_graphics(bench.twemoji, bench.emojibase, HELD_OUT))
+    for number, card in enumerate(cards[:: max(1, len(cards) // bench.drawn)][: bench.drawn]):
+        graphics.draw_card(card).save(truth / f"{number:03d}.png")
+        (truth / f"{number:03d}.txt").write_text(graphics.caption(card), encoding="utf-8")
+
+
+def train(bench: Bench, label: str, folder: Path, name: str, *, seed: int = 0, overrides: dict | None = None, stretch: float = 1.0):
+    """A finished run of the plan for a set; an existing one is gone on with."""
+    from training.execute import execute
+    from training.plan import make_plan
+    from training.runs import Job, create_run, open_run
+
+    path = bench.work / "runs" / label
+    if not (path / "job.json").exists():
+        dataset, facts, device, hints = asked(bench, folder, name)
+        quiet: dict[tuple[str, ...], Any] = {("loop", "seed"): seed, ("loop", "preview_prompts"): (), **(overrides or {})}
+        answers = {
+            "intent": hints["intent"],
+            "trigger": hints["trigger"],
+            "noun": hints["noun"],
+            "pictures": dataset,
+            "base_facts": facts,
+            "device": device,
+            "dial": bench.dial,
+        }
+        answers = {**answers, "trigger": quiet.pop(("subject", "trigger"), hints["trigger"])}
+        steps = round(make_plan(**answers, overrides=quiet).settings.loop.steps * stretch)
+        settings = make_plan(**answers, overrides={**quiet, ("loop", "steps"): steps}).settings
+        create_run(path, Job(kind="train", name=label, dataset=str(folder), settings=settings.model_dump(mode="json")))
+    run = open_run(path)
+    if run.state() != "finished":
+        execute(run)
+    return run
+
+
+def asked(bench: Bench, folder: Path, name: str):
+    from training.base_facts import read_base_facts
+    from training.dataset import load_dataset
+    from training.device import find_device
+
+    hints = json.loads((ROOT / "sample_data" / name / "project.json").read_text())
+    return load_dataset(folder), read_base_facts(bench.base), find_device(), hints
+
+
+def judge(bench: Bench, run):
+    """The run's verdict, made or read."""
+    from pipelines.families.base import load_base
+    from training.dataset import load_dataset
+    from training.verdict import read_verdict, score_run
+
+    known = read_verdict(run)
+    if known:
+        return known
+    work = score_run(run, load_base(bench.base), load_dataset(Path(run.job.dataset)))
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, float]:
+    """Mean distance (1 - cosine) of drawings to the true pictures of their captions, by step. EfficientNet features; the true pictures go through the base's
+    autoencoder first, so that its softness, the same for every checkpoint, hides nothing. Other seeds than the verdict's, several for each caption:
+    checkpoints differ by less than two seeds do.
+    """
+    from pipelines.encoders import picture_features
+    from pipelines.families.base import load_base
+    from training.captions import with_trigger
+    from training.checkpoint import checkpoint_folders
+    from training.config import TrainSettings
+    from training.dataset import load_dataset
+    from training.scene import redraw
+    from training.scores.encoding import open_square
+    from training.scores.gallery import Gallery
+    from training.scores.probes import QUICK, Probe
+
+    path = run.path / "truth.json"
+    if path.exists():
+        return {int(step): float(np.mean(values)) for step, values in json.loads(path.read_text()).items()}
+    subject = TrainSettings.model_validate(run.job.settings).subject
+    base = load_base(bench.base)
+    items = load_dataset(truth).items
+    seeds = max(1, round(bench.drawn / len(items)))
+    real = picture_features(redraw(base, [open_square(item, base.native_size_px, background="#ffffff") for item in items]))
+    probes = [
+        Probe(with_trigger(item.caption, subject.trigger, subject.noun, subject.intent), TRUTH_SEED + place + 1000 * seed)
+        for seed in range(seeds)
+        for place, item in enumerate(items)
+    ]
+    gallery, wanted = Gallery(base, run.path / "truth", QUICK), np.tile(real, (seeds, 1))
+    distances = {0: _distances(_last(gallery.draw_base(probes)), wanted)}
+    for folder in checkpoint_folders(run.path):
+        distances[int(folder.name)] = _distances(_last(gallery.draw_adapter(probes, folder / "adapter.safetensors", strength=1.0)), wanted)
+    path.write_text(json.dumps(distances))
+    return truth_by_step(bench, run, truth)
+
+
+def _distances(pictures, wanted) -> list[float]:
+    from pipelines.encoders import picture_features
+
+    return [float(distance) for distance in 1 - (picture_features(pictures) * wanted).sum(axis=1)]
+
+
+def _last(work: Iterator) -> Any:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
