@@ -54,10 +54,10 @@ def measure_need(
     from pipelines.encoders import efficientnet
     from training.captions import with_trigger
     from training.preview_prompts import varied
+    from training.scene import redraw
     from training.scores.encoding import open_square
     from training.scores.gallery import Gallery
     from training.scores.probes import FIRST_SEED, Probe, Thoroughness
-    from training.scene import redraw
 
     by_caption = {item.caption: item for item in reversed(dataset.items)}
     items = [by_caption[caption] for caption in varied([item.caption for item in dataset.items], pairs) if caption in by_caption]

@@ -125,6 +125,13 @@ def test_pictures_whose_held_out_loss_is_far_above_the_bases_are_fried_however_n
     assert "fried" in sentence_of(decision)
 
 
+def test_a_run_that_knows_its_pictures_by_heart_is_overfitted_not_fried():
+    ratios = [0.81, 0.94, 1.21, 1.41, 1.48]  # 12 pictures, 20 times the steps
+    curve = Curve(tuple((50 * (place + 1), ratio) for place, ratio in enumerate(ratios)))
+    codes = [finding.code for finding in decide(with_curve(run_of([0.47, 0.22, 0.36, 0.34, 0.37]), curve), curve).findings]
+    assert "overfitting" in codes and "fried" not in codes
+
+
 def test_one_fried_checkpoint_is_passed_by():
     scores = run_of([0.3, 0.4, 0.5, -2.0], broken=[0, 0, 0, 1.0])
     decision = decide(scores, FLAT)

@@ -21,8 +21,8 @@ FIRST_SEED = 7001  # far from preview seeds, so that nobody looks at these pictu
 class Thoroughness:
     """How many pictures of each kind; more is slower and surer."""
 
-    held_out: int = 8
-    trained: int = 4
+    held_out: int = 16
+    trained: int = 6
     seeds: int = 3
     bare: int = 3
     finalists: int = 3  # checkpoints that are also probed for variety, leak and drift
@@ -31,7 +31,7 @@ class Thoroughness:
     guidance: float = 4.0
 
 
-QUICK = Thoroughness(held_out=6, trained=3, seeds=2, bare=2, finalists=1, strengths=(0.8,), steps=8)
+QUICK = Thoroughness(held_out=12, trained=4, seeds=2, bare=2, finalists=1, strengths=(0.8,), steps=8)
 GLANCE = Thoroughness(held_out=2, trained=1, seeds=1, bare=1, finalists=0, strengths=(), steps=8)
 
 

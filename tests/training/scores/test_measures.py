@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
@@ -87,6 +89,16 @@ def test_a_mirrored_copy_is_a_copy_though_its_features_differ():
     limit = copying.CopyLimit(similarity=0.99, hash_bits=4, natural=0.0)
     beside = copying.neighbours(rows(1), [ImageOps.mirror(pictures[3])], originals, hashes, limit=limit)
     assert beside.is_copy.all() and beside.index[0] == 3 and beside.hash_bits[0] <= 4
+
+
+def test_soft_and_slightly_turned_copies_count_by_their_hash_alone():
+    """What a small base draws of pictures learnt by heart: the composition is right, the details are gone, and features find little alike."""
+    files = sorted((Path(__file__).parents[3] / "sample_data" / "product").glob("*.webp"))[::17][:12]
+    pictures = [Image.open(file).convert("RGB") for file in files]
+    soft = [picture.resize((20, 20)).resize(picture.size).rotate(6, fillcolor=picture.getpixel((2, 2))) for picture in pictures]
+    hashes, unlike = copying.perceptual_hashes(pictures), np.eye(24, dtype=np.float32)
+    limit = copying.copy_limit(unlike[:12], unlike[:12], hashes)
+    assert copying.neighbours(unlike[12:], soft, unlike[:12], hashes, limit=limit).is_copy.mean() > 0.7
 
 
 def test_a_set_of_near_doubles_has_a_tighter_limit():
