@@ -97,17 +97,23 @@ def test_the_product_keeps_its_colours_in_every_photograph() -> None:
 
 def test_style_captions_name_the_thing_and_a_known_background() -> None:
     captions = [read_caption(picture) for picture in pictures("style")]
-    assert len(captions) == len(TRAINING)
-    for label, caption in zip(TRAINING, captions, strict=True):
+    assert len(captions) == 2 * len(TRAINING) >= 200
+    for label, caption in zip(TRAINING * 2, captions, strict=True):
         thing, _, background = caption.partition(" on a")
         assert thing == thing_words(label)
         assert background.removeprefix("n").strip().removesuffix(" background") in COLORS
 
 
+def test_the_starter_knows_the_things_that_carry_the_style() -> None:
+    met = set((ROOT.parent / "training" / "starter" / "first_concepts.txt").read_text(encoding="utf-8").splitlines())
+    assert set(TRAINING) <= met
+    assert len(set(HELD_OUT) & met) > 90
+
+
 def test_held_out_concepts_are_a_hundred_and_never_in_the_style_set() -> None:
     listed = (ROOT / "style_heldout.txt").read_text(encoding="utf-8").split("\n")[:-1]
     assert tuple(listed) == HELD_OUT and len(set(listed)) == 100
-    assert not set(HELD_OUT) & set(TRAINING)
+    assert not set(HELD_OUT) & set(TRAINING) and len(set(TRAINING)) == len(TRAINING)
     shown = {read_caption(picture).partition(" on a")[0] for picture in pictures("style")}
     assert not shown & {thing_words(label) for label in HELD_OUT}
 

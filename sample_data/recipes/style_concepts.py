@@ -1,31 +1,23 @@
 """Which Twemoji graphics teach the style, and which everyday concepts are kept out of it to measure the style on.
 
-In: nothing. Out: two disjoint lists of emojibase labels. Both stand in Fluent and Noto too, so a base can know the things
-without knowing the style. No flags, letters, symbols, faces of people or gestures.
+In: nothing. Out: two disjoint lists of emojibase labels. The starter has met all of the first and 94 of the second in other styles, so that it can know the things
+without knowing the style: taught things that it did not know, it learnt those instead, and forgot others. No flags, letters, faces of people or gestures.
 """
 
 from __future__ import annotations
 
 TRAINING = tuple(
-    """monkey|gorilla|poodle|wolf|raccoon|leopard|donkey|unicorn|zebra|deer|pig|boar|ram|camel|llama|giraffe|rhinoceros|hippopotamus|
-    hamster|chipmunk|beaver|hedgehog|bat|polar bear|koala|sloth|otter|kangaroo|badger|turkey|rooster|baby chick|dove|eagle|swan|
-    flamingo|peacock|parrot|crocodile|lizard|dragon|sauropod|seal|tropical fish|blowfish|squid|spiral shell|coral|jellyfish|lobster|
-    shrimp|bug|ant|beetle|lady beetle|scorpion|worm|bouquet|cherry blossom|hibiscus|lotus|tulip|hyacinth|seedling|potted plant|
-    evergreen tree|deciduous tree|four leaf clover|fallen leaf|nest with eggs|grapes|melon|lemon|mango|green apple|peach|pear|
-    blueberries|kiwi fruit|coconut|eggplant|potato|hot pepper|bell pepper|cucumber|broccoli|garlic|onion|peanuts|chestnut|pea pod|
-    bread|croissant|pretzel|bagel|waffle|meat on bone|poultry leg|bacon|french fries|sandwich|burrito|pot of food|green salad|
-    popcorn|butter|canned food|bento box|rice ball|steaming bowl|spaghetti|fried shrimp|dango|dumpling|fortune cookie|
-    soft ice cream|cookie|shortcake|pie|chocolate bar|lollipop|honey pot|glass of milk|teapot|bottle with popping cork|
-    cocktail glass|tropical drink|cup with straw|bubble tea|beverage box|kitchen knife|amphora|volcano|desert island|castle|
-    ferris wheel|locomotive|monorail|ambulance|police car|taxi|pickup truck|articulated lorry|racing car|motor scooter|
-    auto rickshaw|kick scooter|roller skate|fuel pump|wheel|vertical traffic light|ring buoy|speedboat|passenger ship|parachute|
-    satellite|flying saucer|luggage|alarm clock|crescent moon|ringed planet|cloud|rainbow|snowflake|fire|jack-o-lantern|balloon|
-    party popper|trophy|baseball|volleyball|american football|boxing glove|ice skate|sled|bullseye|yo-yo|kite|crystal ball|joystick|
-    puzzle piece|yarn|sunglasses|necktie|jeans|gloves|socks|kimono|shorts|handbag|thong sandal|hiking boot|high-heeled shoe|
-    woman’s hat|top hat|graduation cap|lipstick|gem stone|megaphone|headphone|radio|saxophone|accordion|musical keyboard|banjo|
-    maracas|printer|clapper board|camera|candle|flashlight|red paper lantern|money bag|fountain pen|crayon|briefcase|pushpin|axe|
-    bow and arrow|shield|carpentry saw|screwdriver|toolbox|magnet|ladder|test tube|microscope|pill|bed|toilet|lotion bottle|bucket|
-    toothbrush|fire extinguisher|shopping cart""".replace("\n    ", "").split("|")
+    """monkey|unicorn|zebra|pig|camel|giraffe|hedgehog|bat|polar bear|koala|rooster|baby chick|swan|flamingo|
+    parrot|crocodile|tropical fish|lady beetle|cherry blossom|tulip|seedling|potted plant|evergreen tree|
+    deciduous tree|four leaf clover|grapes|lemon|green apple|peach|pear|blueberries|kiwi fruit|coconut|eggplant|
+    hot pepper|broccoli|bread|croissant|pretzel|french fries|popcorn|cookie|chocolate bar|lollipop|honey pot|
+    glass of milk|teapot|cocktail glass|bubble tea|volcano|desert island|castle|locomotive|ambulance|police car|
+    taxi|racing car|vertical traffic light|flying saucer|luggage|alarm clock|crescent moon|ringed planet|cloud|
+    rainbow|fire|jack-o-lantern|balloon|trophy|bullseye|sunglasses|necktie|jeans|socks|handbag|
+    high-heeled shoe|top hat|graduation cap|lipstick|gem stone|megaphone|headphone|musical keyboard|camera|candle|
+    money bag|axe|shield|magnet|test tube|microscope|bed|toilet|bucket|shopping cart|skull|ghost|alien|robot|
+    red heart|delivery truck|droplet|game die|ring|trumpet|mobile phone|battery|laptop|envelope|package|pencil|
+    paintbrush|hammer|bomb|gear|door|chair|bathtub""".replace("\n    ", "").split("|")
 )  # fmt: skip
 
 HELD_OUT = tuple(

@@ -22,6 +22,8 @@ from sample_data.recipes.style_concepts import TRAINING
 
 SEED = 47
 SIZE_PX = 384
+TIMES = 2  # cards of each graphic
+SIZES = ((0.77, 0.86), (0.64, 0.72))  # share of the side, at first and when a graphic comes again: so that no card is nearly another
 TWEMOJI, EMOJIBASE = "@iconify-json/twemoji@1.2.5", "emojibase-data@17.0.0"
 COLORS = {
     "white": "ffffff", "black": "18181a", "grey": "8c8e92", "red": "d63031", "orange": "f3922d", "yellow": "fad63e", "green": "42a654",
@@ -120,17 +122,20 @@ def readable_colors(graphic: Graphic) -> list[str]:
     return [name for name in ranked if shares[name] > 0.8] or ranked[:3]
 
 
-def list_cards(graphics: list[Graphic]) -> list[Card]:
-    """One card for each graphic: of the backgrounds that suit it, one of those used least so far."""
+def list_cards(graphics: list[Graphic], *, times: int = 1) -> list[Card]:
+    """Cards for each graphic, all once before any comes again: of the backgrounds that suit it, one of those used least so far and not with itself."""
     generator = np.random.default_rng(SEED)
     used = dict.fromkeys(COLORS, 0)
+    suiting = [readable_colors(graphic) for graphic in graphics]
     cards = []
-    for graphic in graphics:
-        names = readable_colors(graphic)
+    for number, (graphic, names) in enumerate([*zip(graphics, suiting, strict=True)] * times):
         color = min(names, key=lambda name: used[name] + generator.random())
         used[color] += 1
+        if len(names) > 1:
+            names.remove(color)
         shift = (float(generator.uniform(-0.03, 0.03)), float(generator.uniform(-0.03, 0.03)))
-        cards.append(Card(graphic, color, float(generator.uniform(0.70, 0.86)), shift))
+        low, high = SIZES[number // len(graphics) % len(SIZES)]
+        cards.append(Card(graphic, color, float(generator.uniform(low, high)), shift))
     return cards
 
 
@@ -156,5 +161,5 @@ def draw_card(card: Card, *, size_px: int = SIZE_PX) -> Image.Image:
 
 
 def training_cards(twemoji: Path | None, emojibase: Path | None) -> list[Card]:
-    """The cards of the style set, in the order of the concepts' list."""
-    return list_cards(fetch_graphics(twemoji, emojibase, TRAINING))
+    """The cards of the style set: each concept of the list, then each again on another background."""
+    return list_cards(fetch_graphics(twemoji, emojibase, TRAINING), times=TIMES)
