@@ -24,7 +24,7 @@ from training.config import TrainSettings
 from training.dataset import Dataset, load_dataset
 from training.images import open_item
 from training.report_style import STYLE
-from training.rights import read_rights
+from training.rights import stated_line
 from training.runs import Run
 from training.scores.kinds import Score, Verdict
 from training.verdict import read_verdict
@@ -245,13 +245,9 @@ def _card(run: Run, settings: TrainSettings, verdict: Verdict) -> Card:
 
 
 def _origin_of(dataset: Dataset) -> Origin:
-    """The project's own statements (rights.json), else the licence and credit of project.json; beside the pictures or one folder up."""
-    for folder in (dataset.root, dataset.root.parent):
-        stated = read_rights(folder).line()
-        record = _record_of(folder / "project.json")
-        if stated or record:
-            return Origin(stated or str(record.get("licence", "")), str(record.get("credit", "")))
-    return Origin()
+    """The owner's own statements, as the card has them, else the licence of project.json; its credit in either case. Beside the pictures or one folder up."""
+    record = next(filter(None, (_record_of(folder / "project.json") for folder in (dataset.root, dataset.root.parent))), {})
+    return Origin(stated_line(dataset.root) or str(record.get("licence", "")), str(record.get("credit", "")))
 
 
 def _record_of(path: Path) -> dict[str, object]:

@@ -97,12 +97,13 @@ def test_missing_rights_are_said_to_be_missing(project):
     assert "not recorded" in write_report(run, origin=Origin()).read_text(encoding="utf-8")
 
 
-def test_the_projects_own_statements_come_before_the_folders_licence(project):
+@pytest.mark.parametrize("is_above", [False, True])
+def test_the_projects_own_statements_come_before_the_folders_licence(project, is_above: bool):
     from training.rights import Batch, state_rights
 
     run, pictures = project
     judged(run)
-    state_rights(pictures, Batch(owner="Fjord AS", ground="licence", note="campaign 7"))
+    state_rights(pictures.parent if is_above else pictures, Batch(owner="Fjord AS", ground="licence", note="campaign 7"))
     page = write_report(run).read_text(encoding="utf-8")
     assert "Fjord AS (licence: campaign 7)" in page and "CC0-1.0" not in page
 
