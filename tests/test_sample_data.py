@@ -135,9 +135,13 @@ def test_things_get_the_right_article(label: str, words: str) -> None:
 
 def test_a_graphic_never_stands_before_its_own_colour() -> None:
     red = Graphic("red apple", '<circle cx="18" cy="18" r="16" fill="#d63031"/>')
-    colors = {card.color for card in list_cards([red] * 40)}
-    assert "red" not in colors and len(colors) >= 8
-    assert style_graphics.caption(list_cards([red])[0]).startswith("a red apple on a")
+    cards = list_cards([red] * 40, times=2)
+    assert {card.color for card in cards[:40]} == {"white"}
+    again = {card.color for card in cards[40:]}
+    assert not {"red", "white"} & again and len(again) >= 8
+    assert style_graphics.caption(cards[0]) == "a red apple on a white background"
+    ghost = Graphic("ghost", '<circle cx="18" cy="18" r="16" fill="#fdfdfd"/>')
+    assert "white" not in {card.color for card in list_cards([ghost], times=2)}
 
 
 def test_writing_a_set_again_removes_what_is_no_longer_in_it(tmp_path: Path) -> None:

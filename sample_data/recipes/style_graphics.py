@@ -23,7 +23,7 @@ from sample_data.recipes.style_concepts import TRAINING
 SEED = 47
 SIZE_PX = 384
 TIMES = 2  # cards of each graphic
-SIZES = ((0.77, 0.86), (0.64, 0.72))  # share of the side, at first and when a graphic comes again: so that no card is nearly another
+SIZES = ((0.77, 0.86), (0.67, 0.74))  # share of the side, at first and when a graphic comes again: so that no card is nearly another
 TWEMOJI, EMOJIBASE = "@iconify-json/twemoji@1.2.5", "emojibase-data@17.0.0"
 COLORS = {
     "white": "ffffff", "black": "18181a", "grey": "8c8e92", "red": "d63031", "orange": "f3922d", "yellow": "fad63e", "green": "42a654",
@@ -123,13 +123,16 @@ def readable_colors(graphic: Graphic) -> list[str]:
 
 
 def list_cards(graphics: list[Graphic], *, times: int = 1) -> list[Card]:
-    """Cards for each graphic, all once before any comes again: of the backgrounds that suit it, one of those used least so far and not with itself."""
+    """Cards for each graphic, all once before any comes again. First on white, as graphics mostly stand, unless it would be lost there; then on a colour that
+    suits it and was used least so far.
+    """
     generator = np.random.default_rng(SEED)
     used = dict.fromkeys(COLORS, 0)
     suiting = [readable_colors(graphic) for graphic in graphics]
     cards = []
     for number, (graphic, names) in enumerate([*zip(graphics, suiting, strict=True)] * times):
-        color = min(names, key=lambda name: used[name] + generator.random())
+        is_first = number < len(graphics)
+        color = "white" if is_first and "white" in names else min(names, key=lambda name: used[name] + generator.random())
         used[color] += 1
         if len(names) > 1:
             names.remove(color)
