@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.verdict_runs import ROOT, SETS, Bench, judge, prepare, train, truth_by_step
 
@@ -31,14 +35,21 @@ def part_healthy(bench: Bench, sets: list[str], seeds: int) -> None:
             trained = time.monotonic()
             verdict = judge(bench, run)
             judged = time.monotonic()
-            distances = truth_by_step(bench, run, truth)
+            samples = truth_by_step(bench, run, truth)
+            distances = {step: float(values.mean()) for step, values in samples.items()}
             order = sorted((step for step in distances if step), key=distances.__getitem__)
             alarms = [finding.code for finding in verdict.findings if finding.code in ALARMS]
             bench.result(
-                run.job.name, rank=order.index(verdict.pick.step) + 1, of=len(order), picked=distances[verdict.pick.step], best=distances[order[0]],
+                run.job.name, rank=order.index(verdict.pick.step) + 1, of=len(order), clearly_beaten_by=_clearly_better(samples, verdict.pick.step), picked=distances[verdict.pick.step], best=distances[order[0]],
                 last=distances[max(distances)], base=distances[0], strength=verdict.pick.strength, confidence=verdict.confidence, false_alarms=alarms,
                 findings=[finding.code for finding in verdict.findings], seconds_train=trained - began, seconds_judge=judged - trained,
             )  # fmt: skip
+
+
+def _clearly_better(samples: dict[int, NDArray[np.float64]], pick: int) -> int:
+    """How many checkpoints are better than the pick by more than two standard errors of the truth's own drawings, which are the same for all."""
+    gains = [samples[pick] - values for step, values in samples.items() if step not in (0, pick)]
+    return sum(bool(gain.mean() > 2 * gain.std(ddof=1) / math.sqrt(len(gain))) for gain in gains)
 
 
 def part_long(bench: Bench, sets: list[str], seeds: int) -> None:
@@ -46,7 +57,8 @@ def part_long(bench: Bench, sets: list[str], seeds: int) -> None:
     for name in sets:
         folder, truth = prepare(bench, name, pictures=40)
         run = train(bench, f"long-{name}", folder, name, stretch=8)
-        verdict, distances = judge(bench, run), truth_by_step(bench, run, truth)
+        verdict = judge(bench, run)
+        distances = {step: float(values.mean()) for step, values in truth_by_step(bench, run, truth).items()}
         bench.result(
             run.job.name,
             picked=distances[verdict.pick.step],
@@ -157,6 +169,9 @@ def part_report(bench: Bench, sets: list[str], seeds: int) -> None:
     }
     healthy = groups["healthy"].values()
     print(f"pick among the best two of ten: {sum(figures['rank'] <= 2 for figures in healthy)} of {len(healthy)} runs (wanted 8 of 9)")
+    print(
+        f"pick beaten by another beyond two standard errors of the truth: in {sum(figures['clearly_beaten_by'] > 0 for figures in healthy)} of {len(healthy)} runs"
+    )
     print(f"runs with a false alarm: {sum(bool(figures['false_alarms']) for figures in healthy)} of {len(healthy)} (wanted 0)")
     print(
         f"better than the last checkpoint of a run made far too long: {sum(figures['is_better'] for figures in groups['long'].values())} of {len(groups['long'])}"

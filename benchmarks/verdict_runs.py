@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS = ("product", "character", "style")
@@ -128,8 +129,8 @@ def judge(bench: Bench, run):
             return end.value
 
 
-def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, float]:
-    """Mean distance (1 - cosine) of drawings to the true pictures of their captions, by step. EfficientNet features; the true pictures go through the base's
+def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, NDArray[np.float64]]:
+    """Distances (1 - cosine) [drawn] of drawings to the true pictures of their captions, by step. EfficientNet features; the true pictures go through the base's
     autoencoder first, so that its softness, the same for every checkpoint, hides nothing. Other seeds than the verdict's, several for each caption:
     checkpoints differ by less than two seeds do.
     """
@@ -146,7 +147,7 @@ def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, float]:
 
     path = run.path / "truth.json"
     if path.exists():
-        return {int(step): float(np.mean(values)) for step, values in json.loads(path.read_text()).items()}
+        return {int(step): np.array(values) for step, values in json.loads(path.read_text()).items()}
     subject = TrainSettings.model_validate(run.job.settings).subject
     base = load_base(bench.base)
     items = load_dataset(truth).items
