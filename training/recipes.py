@@ -21,7 +21,6 @@ Dial = Literal["quick", "balanced", "thorough"]
 STYLE_EXPOSURES = ((10, 80), (20, 60), (100, 25), (300, 15), (1000, 8))
 SUBJECT_EXPOSURES = ((10, 120), (20, 100), (50, 60), (200, 22), (400, 15), (1000, 8))
 STARTER_EXPOSURES = ((10, 100), (20, 70), (100, 26), (200, 18), (400, 12), (1000, 6))
-STARTER_STYLE_EXPOSURES = ((10, 100), (20, 80), (100, 46), (200, 34), (400, 20), (1000, 9))
 DIAL = {"quick": 0.45, "balanced": 1.0, "thorough": 2.0}
 XL_SHARE = 0.65  # an XL base needs about two thirds of the exposures for the same closeness
 LARGE_SET = 60  # from here on a set has variety enough to carry a higher rank
@@ -50,7 +49,7 @@ def recipe(base: BaseFacts, intent: Intent, *, pictures: int) -> Recipe:
 def exposures(base: BaseFacts, intent: Intent, *, pictures: int, dial: Dial) -> float:
     """How often each picture is seen."""
     if base.is_starter or base.denoiser.parameters < 100_000_000:
-        return DIAL[dial] * between(STARTER_STYLE_EXPOSURES if intent == "style" else STARTER_EXPOSURES, pictures)
+        return DIAL[dial] * between(STARTER_EXPOSURES, pictures)
     knots = STYLE_EXPOSURES if intent == "style" else SUBJECT_EXPOSURES
     return DIAL[dial] * between(knots, pictures) * (XL_SHARE if base.family == "sdxl" else 1)
 
