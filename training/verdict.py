@@ -140,7 +140,7 @@ def _score(
         fidelity_samples=tuple(float(value) for value in fidelity),
         obedience=float(match.mean()),
         obedience_samples=tuple(float(value) for value in match[: len(held)]),
-        copying=float(beside.is_copy.mean()),
+        copying=copying.copied_beyond(beside, scene.limit),
         memorised=_memorised(scene, trained, trained_real, held, held_real),
         consistency=closeness.relative(1 - closeness.spread(features), 1 - closeness.spread(scene.training_features[:64])),
         delta_e=float(np.mean([scene.palette.distance(picture) for picture in pictures])) if len(scene.palette.lab) else None,

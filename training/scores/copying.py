@@ -83,3 +83,8 @@ def neighbours(
     by_hash = bits.min(axis=1) <= limit.hash_bits
     index = np.where(by_hash, bits.argmin(axis=1), index)
     return Neighbours(index, similarity, bits[np.arange(len(drawn)), index], (similarity > limit.similarity) | by_hash)
+
+
+def copied_beyond(beside: Neighbours, limit: CopyLimit) -> float:
+    """Share of copies among drawn pictures, less the share of the set's own different pictures that count as copies of each other: simple shapes look alike."""
+    return max(0.0, float(beside.is_copy.mean()) - limit.natural)

@@ -22,7 +22,7 @@ class Score(_Frozen):
 
     fidelity: 0 = as far from the held-out pictures as the base's, 1 = as near as the nearest training picture is. fidelity_samples: one per probe.
     obedience: share of the way from chance (0) to always (1) that a picture belongs to its own caption rather than to another.
-    variety: between seeds, over that of the base (1 = as varied). copying: share of pictures nearer to a training picture than the set's own limit.
+    variety: between seeds, over that of the base (1 = as varied). copying: share of pictures nearer to a training picture than the set's own limit, less the set's own share of such.
     memorised: how much nearer training captions come to their pictures than held-out captions to theirs, in units of fidelity.
     leak: 0 = the noun without the trigger looks as in the base, 1 = like the subject. drift: change of unrelated prompts over that between two seeds.
     consistency: likeness among the pictures over likeness within the set. delta_e: CIEDE2000 from the set's own colours. effect: |delta W| / |W|.

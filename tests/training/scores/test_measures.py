@@ -91,6 +91,13 @@ def test_a_mirrored_copy_is_a_copy_though_its_features_differ():
     assert beside.is_copy.all() and beside.index[0] == 3 and beside.hash_bits[0] <= 4
 
 
+def test_likeness_that_the_set_shows_among_itself_is_no_copying():
+    index, near = np.zeros(16, np.int64), np.zeros(16, np.float32)
+    beside = copying.Neighbours(index, near, index, np.arange(16) < 3)
+    assert copying.copied_beyond(beside, copying.CopyLimit(0.7, 9, natural=0.0625)) == pytest.approx(0.125)
+    assert copying.copied_beyond(beside, copying.CopyLimit(0.7, 9, natural=0.3)) == 0
+
+
 def test_soft_and_slightly_turned_copies_count_by_their_hash_alone():
     """What a small base draws of pictures learnt by heart: the composition is right, the details are gone, and features find little alike."""
     files = sorted((Path(__file__).parents[3] / "sample_data" / "product").glob("*.webp"))[::17][:12]
