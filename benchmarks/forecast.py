@@ -52,7 +52,8 @@ def _forecast_or_run(bench: Bench, folder: Path, set_name: str, plan: str, *, st
     from pipelines.settings import with_values
     from training.plan import make_plan
 
-    dataset, facts, device, hints = asked(bench, folder, set_name)
+    answers = asked(bench, folder, set_name)
+    facts, device = answers["base_facts"], answers["device"]
     overrides = {tuple(path.split(".")): value for path, value in PLANS[plan].items()}
     fixed = {
         ("loop", "steps"): steps,
@@ -61,14 +62,6 @@ def _forecast_or_run(bench: Bench, folder: Path, set_name: str, plan: str, *, st
         ("loop", "preview_prompts"): (),
         ("loop", "precision"): "fp32",
         ("loss", "prior_weight"): 0.0,
-    }
-    answers = {
-        "intent": hints["intent"],
-        "trigger": hints["trigger"],
-        "noun": hints["noun"],
-        "pictures": dataset,
-        "base_facts": facts,
-        "device": device,
     }
     settings = make_plan(**answers, overrides={**fixed, **overrides}).settings
     if only == "forecast":

@@ -82,18 +82,9 @@ def train(bench: Bench, label: str, folder: Path, name: str, *, seed: int = 0, o
 
     path = bench.work / "runs" / label
     if not (path / "job.json").exists():
-        dataset, facts, device, hints = asked(bench, folder, name)
+        answers = {**asked(bench, folder, name), "dial": bench.dial}
         quiet: dict[tuple[str, ...], Any] = {("loop", "seed"): seed, ("loop", "preview_prompts"): (), **(overrides or {})}
-        answers = {
-            "intent": hints["intent"],
-            "trigger": hints["trigger"],
-            "noun": hints["noun"],
-            "pictures": dataset,
-            "base_facts": facts,
-            "device": device,
-            "dial": bench.dial,
-        }
-        answers = {**answers, "trigger": quiet.pop(("subject", "trigger"), hints["trigger"])}
+        answers["trigger"] = quiet.pop(("subject", "trigger"), answers["trigger"])
         steps = round(make_plan(**answers, overrides=quiet).settings.loop.steps * stretch)
         settings = make_plan(**answers, overrides={**quiet, ("loop", "steps"): steps}).settings
         create_run(path, Job(kind="train", name=label, dataset=str(folder), settings=settings.model_dump(mode="json")))
@@ -103,13 +94,15 @@ def train(bench: Bench, label: str, folder: Path, name: str, *, seed: int = 0, o
     return run
 
 
-def asked(bench: Bench, folder: Path, name: str):
+def asked(bench: Bench, folder: Path, name: str) -> dict[str, Any]:
+    """What a plan for a set is made from, as `make_plan` takes it."""
     from training.base_facts import read_base_facts
     from training.dataset import load_dataset
     from training.device import find_device
 
     hints = json.loads((ROOT / "sample_data" / name / "project.json").read_text())
-    return load_dataset(folder), read_base_facts(bench.base), find_device(), hints
+    subject = {key: hints[key] for key in ("intent", "trigger", "noun")}
+    return {**subject, "pictures": load_dataset(folder), "base_facts": read_base_facts(bench.base), "device": find_device()}
 
 
 def judge(bench: Bench, run):
