@@ -111,15 +111,7 @@ def judge(bench: Bench, run):
     from training.dataset import load_dataset
     from training.verdict import read_verdict, score_run
 
-    known = read_verdict(run)
-    if known:
-        return known
-    work = score_run(run, load_base(bench.base), load_dataset(Path(run.job.dataset)))
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
+    return read_verdict(run) or _last(score_run(run, load_base(bench.base), load_dataset(Path(run.job.dataset))))
 
 
 def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, NDArray[np.float64]]:

@@ -88,20 +88,16 @@ def set_up_scene(
     other = yield from gallery.draw_base([Probe(probe.prompt, probe.seed + 50) for probe in probes.unrelated])
     lens = Lens(encoders)
     held_features, training_features = lens.place(raw_held), lens.place(raw_training)
-    real = [open_square(item, side_px, background=background) for item in training[:64]]
+    opened = [open_square(item, side_px, background=background) for item in training]
+    hashes, real, trained_pictures = copying.perceptual_hashes(opened), opened[:64], [opened[probe.item] for probe in probes.trained]
+    del opened  # hundreds of pictures
     held_pictures = [open_square(held_out[probe.item], side_px, background=background) for probe in probes.held_out]
-    hashes = copying.perceptual_hashes([open_square(item, side_px, background=background) for item in training])
     redrawn = lens.see(redraw(base, real))
     base_core = lens.see(core)
     wanted = held_features[[probe.item for probe in probes.held_out]]
     best = float(closeness.paired(lens.see(redraw(base, held_pictures)), wanted).mean())
     scale = closeness.Scale(float(closeness.paired(base_core[: len(wanted)], wanted).mean()), best)
-    reader, texts = _reader(
-        encoders,
-        probes,
-        held_pictures + [open_square(training[probe.item], side_px, background=background) for probe in probes.trained],
-        settings,
-    )
+    reader, texts = _reader(encoders, probes, held_pictures + trained_pictures, settings)
     return Scene(
         reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
         training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
