@@ -2,8 +2,8 @@
 
 In: scores per checkpoint and strength, the curve of losses. Out: a pick, the runner-up, how sure that is, and findings (findings.py).
 The pick is the knee of fidelity against obedience and copying: the checkpoint where a little more of one would cost more of the others than it is worth,
-which on a bent trade-off is the point of the highest weighted sum. Where several cannot be told from the best by the probes at hand (two standard errors),
-the last of them is taken: the rate has fallen farthest there, so its weights are the least noisy.
+which on a bent trade-off is the point of the highest weighted sum. Where several of a subject's cannot be told from the best by the probes at hand, the last of
+them is taken: the rate has fallen farthest there, so its weights are the least noisy. A style forgets as it goes on, so there the best itself is taken.
 Draws nothing, measures nothing, reads no files.
 """
 
@@ -19,9 +19,8 @@ from training.findings import LIMITS, Limits, findings
 from training.scores.health import Curve
 from training.scores.kinds import Finding, Pick, Score, primary_scores
 
-NEIGHBOUR = 0.5  # weight of the checkpoints before and after: one checkpoint's few pictures are noisy, a training is smooth
 RESAMPLES = 300
-ERRORS = 2.0  # standard errors by which an earlier checkpoint must be better than a later one
+ERRORS = 1.5  # standard errors by which an earlier checkpoint must be better than a later one
 CLEARLY = 0.03  # of utility: by so much another strength must be better than 1
 
 
@@ -30,6 +29,7 @@ class Weights:
     """What one unit of each is worth, in units of fidelity."""
 
     obedience: float = 0.5
+    unseen: float = 2.0  # of a style: it is for things that it was not shown, and by this its checkpoints differ most (docs/verdict.md)
     copying: float = 1.0
     memorised: float = 0.5
     lost_variety: float = 0.3
@@ -59,10 +59,10 @@ def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS,
     if not scores:
         raise ValueError("no scores to decide on")
     primary = evened(primary_scores(scores))
-    utilities = smoothed(np.array([utility(score, curve, weights=weights) for score in primary]))
+    utilities = np.array([utility(score, curve, weights=weights) for score in primary])
     resampled = _resampled(primary, curve, weights=weights, seed=seed)
-    errors = _standard_errors(resampled, utilities)
-    place = _last_level(utilities, errors)
+    is_style = any(score.unseen is not None for score in primary)
+    place = int(np.argmax(utilities)) if is_style else _last_level(utilities, _standard_errors(resampled, utilities))
     chosen = primary[place]
     pick = best_strength(scores, chosen, weights=weights)
     return Decision(
@@ -96,6 +96,8 @@ def utility(score: Score, curve: Curve, *, weights: Weights = WEIGHTS) -> float:
     """What a checkpoint at a strength is worth, in units of fidelity."""
     worth = score.fidelity + weights.obedience * score.obedience
     worth -= weights.copying * score.copying + weights.memorised * max(0.0, score.memorised) + weights.broken * score.broken
+    if score.unseen is not None:
+        worth += weights.unseen * score.unseen
     if score.variety is not None:
         worth -= weights.lost_variety * max(0.0, 1 - score.variety)
     if score.leak is not None:
@@ -103,14 +105,6 @@ def utility(score: Score, curve: Curve, *, weights: Weights = WEIGHTS) -> float:
     if score.held_out_loss is not None and curve.best:
         worth -= weights.held_out_loss * max(0.0, score.held_out_loss / curve.best[1] - 1)
     return worth
-
-
-def smoothed(utilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each checkpoint's utility averaged with its neighbours' (half weight each); the ends have one neighbour."""
-    padded = np.concatenate([[0.0], utilities, [0.0]])
-    there = np.concatenate([[0.0], np.ones(len(utilities)), [0.0]])
-    total = padded[1:-1] + NEIGHBOUR * (padded[:-2] + padded[2:])
-    return total / (1 + NEIGHBOUR * (there[:-2] + there[2:]))
 
 
 def _runner_up(scores: Sequence[Score], utilities: NDArray[np.float64], pick: Score) -> Pick | None:
@@ -123,7 +117,7 @@ def _runner_up(scores: Sequence[Score], utilities: NDArray[np.float64], pick: Sc
 
 
 def _resampled(scores: Sequence[Score], curve: Curve, *, weights: Weights, seed: int) -> NDArray[np.float64]:
-    """Smoothed utilities with the probes drawn anew with replacement (bootstrap, Efron 1979), the same ones for every checkpoint: [RESAMPLES, checkpoints].
+    """Utilities with the probes drawn anew with replacement (bootstrap, Efron 1979), the same ones for every checkpoint: [RESAMPLES, checkpoints].
     No rows where there are fewer than two probes.
     """
     width = min((len(score.fidelity_samples) for score in scores), default=0)
@@ -136,7 +130,18 @@ def _resampled(scores: Sequence[Score], curve: Curve, *, weights: Weights, seed:
     )
     rest = np.array([utility(score, curve, weights=weights) - score.fidelity - weights.obedience * score.obedience for score in scores])
     draws = (chance.integers(0, width, width) for _ in range(RESAMPLES))
-    return np.array([smoothed(fidelity[:, d].mean(axis=1) + weights.obedience * obedience[:, d].mean(axis=1) + rest) for d in draws])
+    resampled = np.array([fidelity[:, d].mean(axis=1) + weights.obedience * obedience[:, d].mean(axis=1) + rest for d in draws])
+    return resampled + weights.unseen * _resampled_unseen(scores, seed=seed)
+
+
+def _resampled_unseen(scores: Sequence[Score], *, seed: int) -> NDArray[np.float64]:
+    """How far each checkpoint's figure for unseen things moves when these are drawn anew: [RESAMPLES, checkpoints], zeros where there are fewer than two."""
+    width = min((len(score.unseen_samples) for score in scores), default=0)
+    if width < 2:
+        return np.zeros((RESAMPLES, len(scores)))
+    chance = np.random.default_rng([seed, 1])
+    samples = np.array([score.unseen_samples[:width] for score in scores])
+    return np.array([samples[:, chance.integers(0, width, width)].mean(axis=1) for _ in range(RESAMPLES)]) - samples.mean(axis=1)
 
 
 def _standard_errors(resampled: NDArray[np.float64], utilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -135,6 +135,9 @@ def plain_scores(verdict: Verdict) -> list[tuple[str, float, str]]:
             f"Its pictures belong to their own caption, not to another, {_percent((1 + score.obedience) / 2)} of the time; chance is 50 %.",
         ),
     ]
+    if score.unseen is not None:
+        words = "How whole things stay that none of your pictures show; full is as well as the base alone draws them."
+        rows.append(("New things", 1 + score.unseen, words))
     if score.variety is not None:
         rows.append(("Variety", score.variety, f"Other seeds give other pictures: {_percent(score.variety)} of the base's variety."))
     if score.leak is not None:

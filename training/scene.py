@@ -6,7 +6,7 @@ In: a run, its base and dataset, which probes. Out: events while the base draws,
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +53,8 @@ class Scene:
     base_core: closeness.Features
     base_rest: closeness.Features
     base_other_seeds: closeness.Features
+    unseen_wanted: closeness.Features  # what the unseen things should look like in the style; no rows for a subject
+    unseen_scale: closeness.Scale
     reader: TextPictureEncoder | None  # where its texts tell this set's real pictures apart
     texts: closeness.Features | None
 
@@ -73,9 +75,10 @@ def set_up_scene(
     side_px, background = base.native_size_px, settings.pictures.background
     gallery = Gallery(base, run.path / FOLDER, how)
     gallery.total = (
-        (checkpoints + 1 + len(how.strengths)) * len(probes.core)
+        (checkpoints + 1 + len(how.strengths)) * (len(probes.core) + len(probes.unseen))
         + (how.finalists + 1 + len(how.strengths)) * len(probes.rest)
         + len(probes.unrelated)
+        + len(probes.unseen)
     )
     cache = run.path.parent / CACHE / "features"
     yield Phase("reading", 0, 1)
@@ -85,7 +88,10 @@ def set_up_scene(
     )
     core = yield from gallery.draw_base(probes.core)
     rest = yield from gallery.draw_base(probes.rest)
-    other = yield from gallery.draw_base([Probe(probe.prompt, probe.seed + 50) for probe in probes.unrelated])
+    other = yield from gallery.draw_base([_reseeded(probe) for probe in probes.unrelated])
+    plain = [replace(probe, prompt=without_trigger(probe.prompt, settings.subject.trigger)) for probe in probes.unseen]
+    things = yield from gallery.draw_base(plain)
+    things_again = yield from gallery.draw_base([_reseeded(probe) for probe in plain])
     lens = Lens(encoders)
     held_features, training_features = lens.place(raw_held), lens.place(raw_training)
     opened = [open_square(item, side_px, background=background) for item in training]
@@ -97,13 +103,20 @@ def set_up_scene(
     wanted = held_features[[probe.item for probe in probes.held_out]]
     best = float(closeness.paired(lens.see(redraw(base, held_pictures)), wanted).mean())
     scale = closeness.Scale(float(closeness.paired(base_core[: len(wanted)], wanted).mean()), best)
+    by_base = lens.see(things)
+    unseen_wanted = closeness.restyled((by_base + lens.see(things_again)) / 2, real=wanted, by_base=base_core[: len(wanted)])
+    unseen_by_base = float(closeness.paired(by_base, unseen_wanted).mean()) if things else 0.0
     reader, texts = _reader(encoders, probes, held_pictures + trained_pictures, settings)
     return Scene(
         reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
         training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
         look=health.usual_look(real + core, side_px=side_px), palette=colour.palette_of(real), base_core=base_core, base_rest=lens.see(rest),
-        base_other_seeds=lens.see(other),
+        base_other_seeds=lens.see(other), unseen_wanted=unseen_wanted, unseen_scale=closeness.Scale(unseen_by_base, unseen_by_base + scale.ceiling - scale.base),
     )  # fmt: skip
+
+
+def _reseeded(probe: Probe) -> Probe:
+    return replace(probe, seed=probe.seed + 50)
 
 
 def _reader(

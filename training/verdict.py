@@ -100,7 +100,7 @@ def apply_verdict(run: Run, verdict: Verdict, *, step: int | None = None, streng
 def _finalists(scores: Sequence[Score], curve: health.Curve, *, count: int) -> list[int]:
     """Steps of the checkpoints that are worth most."""
     primary = primary_scores(scores)
-    worth = decision.smoothed(np.array([decision.utility(score, curve) for score in primary]))
+    worth = np.array([decision.utility(score, curve) for score in primary])
     return [primary[index].step for index in np.argsort(-worth, kind="stable")[:count]]
 
 
@@ -118,7 +118,8 @@ def _score(
     from pipelines.adapter import effect_size, load_adapter
 
     probes, gallery = scene.probes, scene.gallery
-    pictures = yield from gallery.draw_adapter(probes.core, path, strength=strength)
+    drawn = yield from gallery.draw_adapter(probes.core + probes.unseen, path, strength=strength)
+    pictures, unseen_pictures = drawn[: len(probes.core)], drawn[len(probes.core) :]
     features = scene.lens.see(pictures)
     held, trained = features[: len(probes.held_out)], features[len(probes.held_out) :]
     held_real = scene.held_features[[probe.item for probe in probes.held_out]]
@@ -128,6 +129,7 @@ def _score(
     if scene.reader is not None and scene.texts is not None:
         match = ((match + closeness.text_match(scene.reader.encode_pictures(pictures), scene.texts)) / 2).astype(np.float32)
     match = closeness.obedience_of(match)
+    unseen = scene.unseen_scale.of(closeness.paired(scene.lens.see(unseen_pictures), scene.unseen_wanted))
     beside = copying.neighbours(features, pictures, scene.training_features, scene.training_hashes, limit=scene.limit)
     key = gallery.adapter_key(path, strength)
     broken = np.mean(
@@ -140,6 +142,8 @@ def _score(
         fidelity_samples=tuple(float(value) for value in fidelity),
         obedience=float(match.mean()),
         obedience_samples=tuple(float(value) for value in match[: len(held)]),
+        unseen=float(unseen.mean()) if len(unseen) else None,
+        unseen_samples=tuple(float(value) for value in unseen),
         copying=copying.copied_beyond(beside, scene.limit),
         memorised=_memorised(scene, trained, trained_real, held, held_real),
         consistency=closeness.relative(1 - closeness.spread(features), 1 - closeness.spread(scene.training_features[:64])),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.decision import best_strength, decide, sentence_of, smoothed, utility, with_curve
+from training.decision import best_strength, decide, sentence_of, utility, with_curve
 from training.scores.health import Curve
 from training.scores.kinds import Score, primary_scores
 
@@ -180,11 +180,24 @@ def test_what_is_worse_in_everything_has_the_lower_utility(figures):
         assert utility(worse, FLAT) < utility(score, FLAT)
 
 
-@given(values=st.lists(st.floats(-5, 5), min_size=1, max_size=12))
-def test_smoothing_keeps_level_and_range(values):
-    smooth = smoothed(np.array(values))
-    assert smooth.min() >= min(values) - 1e-9 and smooth.max() <= max(values) + 1e-9
-    assert np.allclose(smoothed(np.full(len(values), 0.7)), 0.7)
+def test_a_style_is_picked_where_things_that_it_was_not_shown_come_out_best():
+    lost = [-0.9, -0.4, -0.1, -0.5, -0.6, -0.7]
+    scores = [
+        score.model_copy(update={"unseen": value, "unseen_samples": tuple(value + 0.02 * place for place in range(-3, 4))})
+        for score, value in zip(run_of([0.05, 0.06, 0.06, 0.06, 0.07, 0.07]), lost, strict=True)
+    ]
+    decision = decide(scores, FLAT)
+    assert decision.pick.step == 150
+    assert decision.confidence > 0.7
+
+
+def test_a_style_whose_unseen_things_one_probe_alone_tells_apart_is_a_close_call():
+    noisy = [tuple(np.roll([0.5] + [-0.6] * 11, place)) for place in (0, 2, 4, 6)]
+    scores = [
+        score.model_copy(update={"unseen": float(np.mean(samples)), "unseen_samples": samples})
+        for score, samples in zip(run_of([0.5] * 4), noisy, strict=True)
+    ]
+    assert decide(scores, FLAT).confidence < 0.75
 
 
 def test_an_unsure_pick_is_called_a_close_call():

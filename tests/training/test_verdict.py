@@ -134,6 +134,41 @@ def test_a_style_is_probed_without_its_trigger_by_its_own_captions(finished):
     assert all("shelf" in probe.prompt and "zop" not in probe.prompt for probe in probes.bare)
 
 
+def test_a_style_is_asked_for_things_that_its_captions_do_not_name(finished):
+    from training.config import SubjectSettings
+    from training.dataset import load_dataset
+
+    _, pictures = finished
+    items = [replace(item, caption=caption) for item, caption in zip(load_dataset(pictures).items, ("two cats", "a House"), strict=False)]
+    style, product = (
+        make_probes(items[:1], items[1:], SubjectSettings(intent=intent, trigger="zop", noun="style"), how=replace(FEW, unseen=30))
+        for intent in ("style", "product")
+    )
+    assert [probe.prompt for probe in style.unseen][:2] == [
+        f"a {thing} on a white background, zop style" for thing in ("cup of coffee", "flower")
+    ]
+    assert len({probe.seed for probe in style.unseen}) == len(style.unseen) > 15
+    assert product.unseen == ()
+
+
+def test_a_style_is_scored_by_things_that_it_was_not_shown_too(finished, tmp_path):
+    import json
+    import shutil
+
+    from training.runs import open_run
+
+    run, pictures = finished
+    assert all(score.unseen is None and score.unseen_samples == () for score in scored(run, pictures)[1].scores)
+    shutil.copytree(run.path, tmp_path / "runs" / "style")
+    job = json.loads((tmp_path / "runs" / "style" / "job.json").read_text())
+    job["settings"]["subject"]["intent"] = "style"
+    (tmp_path / "runs" / "style" / "job.json").write_text(json.dumps(job))
+    events, verdict, _ = scored(open_run(tmp_path / "runs" / "style"), pictures, how=replace(FEW, unseen=3))
+    assert all(len(score.unseen_samples) == 3 for score in verdict.scores)
+    assert verdict.picked.unseen == pytest.approx(sum(verdict.picked.unseen_samples) / 3, abs=1e-6)
+    assert events[-1].done <= events[-1].total
+
+
 def test_a_dead_adapter_is_named_after_a_glance(finished, tmp_path):
     import shutil
 

@@ -76,6 +76,13 @@ def obedience_of(match: NDArray[np.float32]) -> NDArray[np.float32]:
     return 2 * match - 1
 
 
+def restyled(things: Features, *, real: Features, by_base: Features) -> Features:
+    """What things would look like in the set's style: the base's own pictures of them, moved by the way from the base's pictures of the set's captions to the
+    real ones. A difference of means as a direction between two looks: Gal et al. 2021, arXiv 2108.00946 (they compare with it, here it is a target).
+    """
+    return unit(things + (real.mean(axis=0) - by_base.mean(axis=0)))
+
+
 def spread(features: Features) -> float:
     """Mean distance (1 - similarity) between different rows; 0 for fewer than two."""
     count = len(features)

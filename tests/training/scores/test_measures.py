@@ -62,6 +62,15 @@ def test_fidelity_is_nought_at_the_base_and_one_at_the_ceiling():
     assert scale.of(np.array([0.2, 0.7, 0.45])) == pytest.approx([0, 1, 0.5])
 
 
+def test_a_restyled_thing_is_itself_moved_by_the_way_from_the_base_to_the_set():
+    things, by_base, style = rows(6), rows(9), rows(1)
+    wanted = closeness.restyled(things, real=by_base + 0.5 * style, by_base=by_base)
+    assert np.linalg.norm(wanted, axis=1) == pytest.approx(1)
+    assert (closeness.paired(wanted, np.repeat(style, 6, axis=0)) > closeness.paired(things, np.repeat(style, 6, axis=0))).all()
+    assert (wanted @ things.T).argmax(axis=1).tolist() == list(range(6))
+    assert closeness.restyled(things, real=by_base, by_base=by_base) == pytest.approx(things, abs=1e-6)
+
+
 def test_spread_of_equal_pictures_is_nothing():
     one = rows(1)
     assert closeness.spread(np.repeat(one, 4, axis=0)) == pytest.approx(0, abs=1e-6)
