@@ -65,9 +65,33 @@ CLIP_LOOK = Look(224, 224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.2
 DINO_LOOK = Look(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, as in the DINOv2 model card
 
 
+LAYERS = 11  # of EfficientNet-Lite0's blocks; later ones answer to what is shown
+
+
 def picture_features(images: Sequence[Image.Image]) -> np.ndarray:
     """[N, 1280] float32 rows of length 1 from EfficientNet-Lite0. Same thing from another angle: about 0.5-0.9; another thing: about 0.1."""
     return efficientnet().encode_pictures(images)
+
+
+def layer_statistics(images: Sequence[Image.Image]) -> np.ndarray:
+    """How often and how unevenly EfficientNet-Lite0's early and middle layers answer, [N, D] float32: mean and deviation of every channel of its first LAYERS
+    blocks. They tell how a picture is drawn rather than what it shows (Huang & Belongie 2017, arXiv 1703.06868, eq. 5).
+    """
+    import torch
+
+    network, rows = efficientnet().network, []
+    kept: list[Tensor] = []
+    hooks = [block.register_forward_hook(lambda module, inputs, output: kept.append(output)) for block in network._blocks[:LAYERS]]
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(images), 16):
+                kept.clear()
+                network.extract_features(to_pixels(images[start : start + 16], LITE_LOOK))
+                rows.append(torch.cat([part for answer in kept for part in (answer.mean((2, 3)), answer.std((2, 3)))], 1))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.cat(rows).numpy()
 
 
 @cache

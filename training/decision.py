@@ -30,6 +30,7 @@ class Weights:
 
     obedience: float = 0.5
     unseen: float = 2.0  # of a style: it is for things that it was not shown, and by this its checkpoints differ most (docs/verdict.md)
+    styled: float = 1.0
     copying: float = 1.0
     memorised: float = 0.5
     lost_variety: float = 0.3
@@ -98,6 +99,8 @@ def utility(score: Score, curve: Curve, *, weights: Weights = WEIGHTS) -> float:
     worth -= weights.copying * score.copying + weights.memorised * max(0.0, score.memorised) + weights.broken * score.broken
     if score.unseen is not None:
         worth += weights.unseen * score.unseen
+    if score.styled is not None:
+        worth += weights.styled * score.styled
     if score.variety is not None:
         worth -= weights.lost_variety * max(0.0, 1 - score.variety)
     if score.leak is not None:

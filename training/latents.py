@@ -30,6 +30,7 @@ from training.captions import with_trigger
 from training.config import PictureSettings, TrainSettings
 from training.dataset import Dataset, Item
 from training.images import bucket_stride, choose_buckets, cut_for, frame, mask_for, nearest_bucket, open_item
+from training.recipes import held_out_count
 
 OPENED_AHEAD = 8  # pictures opened before their turn, so that memory stays flat
 
@@ -143,10 +144,10 @@ def cache_prompts(base: Base, prompts: Iterable[str], *, folder: Path) -> Genera
 def split_held_out(items: Sequence[Item], share: float, seed: int) -> list[Item]:
     """Pictures kept for measuring: those the user chose, else a share drawn by content (so that doubles stay together): 4 to 16 where the set allows."""
     chosen = [item for item in items if item.held_out]
-    if chosen or share == 0 or len(items) < 8:
+    count = held_out_count(len(items), share=share)
+    if chosen or not count:
         return chosen
     ranked = sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item.content}".encode()).digest())
-    count = min(16, max(2 if len(items) < 40 else 4, round(share * len(items))))
     last = ranked[count - 1].content
     return [item for place, item in enumerate(ranked) if place < count or item.content == last]
 

@@ -71,7 +71,7 @@ def exposures_of(settings: TrainSettings, *, pictures: int) -> float:
 
 
 def held_out_count(pictures: int, *, share: float) -> int:
-    """How many pictures a share keeps aside: 2 to 4 at least, 16 at most, none from fewer than 8 (the split itself is made in latents.py)."""
+    """How many pictures a share keeps aside: 2 to 4 at least, 16 at most, none from fewer than 8."""
     if share == 0 or pictures < 8:
         return 0
     return min(16, max(2 if pictures < 40 else 4, round(share * pictures)))

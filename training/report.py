@@ -135,6 +135,8 @@ def plain_scores(verdict: Verdict) -> list[tuple[str, float, str]]:
             f"Its pictures belong to their own caption, not to another, {_percent((1 + score.obedience) / 2)} of the time; chance is 50 %.",
         ),
     ]
+    if score.styled is not None:
+        rows.append(("Your style", score.styled, f"{_percent(score.styled)} of the way from the base's way of drawing to yours."))
     if score.unseen is not None:
         words = "How whole things stay that none of your pictures show; full is as well as the base alone draws them."
         rows.append(("New things", 1 + score.unseen, words))

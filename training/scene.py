@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from pipelines.encoders import PictureEncoder, TextPictureEncoder
+from pipelines.encoders import PictureEncoder, TextPictureEncoder, layer_statistics
 from pipelines.events import Event, Phase
 from training.captions import without_trigger
 from training.config import TrainSettings
@@ -21,6 +21,7 @@ from training.runs import CACHE, Run
 from training.scores import closeness, colour, copying, health
 from training.scores.encoding import Lens, encode_items, open_square, text_encoder_of
 from training.scores.probes import Probe, Probes, Thoroughness, make_probes
+from training.scores.styling import Styling, styling_of
 
 if TYPE_CHECKING:
     from pipelines.families.base import Base
@@ -55,6 +56,7 @@ class Scene:
     base_other_seeds: closeness.Features
     unseen_wanted: closeness.Features  # what the unseen things should look like in the style; no rows for a subject
     unseen_scale: closeness.Scale
+    styling: Styling | None  # of a style
     reader: TextPictureEncoder | None  # where its texts tell this set's real pictures apart
     texts: closeness.Features | None
 
@@ -98,7 +100,8 @@ def set_up_scene(
     hashes, real, trained_pictures = copying.perceptual_hashes(opened), opened[:64], [opened[probe.item] for probe in probes.trained]
     del opened  # hundreds of pictures
     held_pictures = [open_square(held_out[probe.item], side_px, background=background) for probe in probes.held_out]
-    redrawn = lens.see(redraw(base, real))
+    real_redrawn = redraw(base, real)
+    redrawn = lens.see(real_redrawn)
     base_core = lens.see(core)
     wanted = held_features[[probe.item for probe in probes.held_out]]
     best = float(closeness.paired(lens.see(redraw(base, held_pictures)), wanted).mean())
@@ -106,12 +109,14 @@ def set_up_scene(
     by_base = lens.see(things)
     unseen_wanted = closeness.restyled((by_base + lens.see(things_again)) / 2, real=wanted, by_base=base_core[: len(wanted)])
     unseen_by_base = float(closeness.paired(by_base, unseen_wanted).mean()) if things else 0.0
+    styling = styling_of(layer_statistics(real_redrawn), layer_statistics(core + things)) if settings.subject.intent == "style" else None
     reader, texts = _reader(encoders, probes, held_pictures + trained_pictures, settings)
     return Scene(
         reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
         training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
         look=health.usual_look(real + core, side_px=side_px), palette=colour.palette_of(real), base_core=base_core, base_rest=lens.see(rest),
         base_other_seeds=lens.see(other), unseen_wanted=unseen_wanted, unseen_scale=closeness.Scale(unseen_by_base, unseen_by_base + scale.ceiling - scale.base),
+        styling=styling,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.atomic import write_atomically
-from pipelines.encoders import PictureEncoder
+from pipelines.encoders import PictureEncoder, layer_statistics
 from pipelines.errors import RunError
 from pipelines.events import Event
 from training import decision
@@ -144,6 +144,7 @@ def _score(
         obedience_samples=tuple(float(value) for value in match[: len(held)]),
         unseen=float(unseen.mean()) if len(unseen) else None,
         unseen_samples=tuple(float(value) for value in unseen),
+        styled=scene.styling.of(layer_statistics(drawn)) if scene.styling else None,
         copying=copying.copied_beyond(beside, scene.limit),
         memorised=_memorised(scene, trained, trained_real, held, held_real),
         consistency=closeness.relative(1 - closeness.spread(features), 1 - closeness.spread(scene.training_features[:64])),

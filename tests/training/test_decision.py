@@ -191,6 +191,14 @@ def test_a_style_is_picked_where_things_that_it_was_not_shown_come_out_best():
     assert decision.confidence > 0.7
 
 
+def test_of_two_styles_that_keep_things_alike_the_farther_one_is_picked():
+    scores = [
+        score.model_copy(update={"unseen": -0.3, "unseen_samples": (-0.3,) * 4, "styled": styled})
+        for score, styled in zip(run_of([0.1, 0.1, 0.1], spread=0.0), (0.0, 0.4, 0.2), strict=True)
+    ]
+    assert decide(scores, FLAT).pick.step == 100
+
+
 def test_a_style_whose_unseen_things_one_probe_alone_tells_apart_is_a_close_call():
     noisy = [tuple(np.roll([0.5] + [-0.6] * 11, place)) for place in (0, 2, 4, 6)]
     scores = [

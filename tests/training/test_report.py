@@ -118,10 +118,12 @@ def test_copies_are_named_beside_their_originals(project):
 
 def test_bars_stay_between_nothing_and_whole(project):
     run, _ = project
-    wild = Score(step=70, strength=0.9, fidelity=-2, obedience=1.4, unseen=-3.2, variety=3, leak=1.4, consistency=0.2, delta_e=90)
+    wild = Score(
+        step=70, strength=0.9, fidelity=-2, obedience=1.4, unseen=-3.2, styled=-0.4, variety=3, leak=1.4, consistency=0.2, delta_e=90
+    )
     verdict = judged(run, scores=(wild,))
     assert all(0 <= share <= 1 for _, share, _ in plain_scores(verdict))
-    assert "New things" in [name for name, _, _ in plain_scores(verdict)]
+    assert {"New things", "Your style"} <= {name for name, _, _ in plain_scores(verdict)}
 
 
 def test_a_run_without_a_verdict_says_so(project):

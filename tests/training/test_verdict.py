@@ -158,13 +158,14 @@ def test_a_style_is_scored_by_things_that_it_was_not_shown_too(finished, tmp_pat
     from training.runs import open_run
 
     run, pictures = finished
-    assert all(score.unseen is None and score.unseen_samples == () for score in scored(run, pictures)[1].scores)
+    assert all(score.unseen is score.styled is None and score.unseen_samples == () for score in scored(run, pictures)[1].scores)
     shutil.copytree(run.path, tmp_path / "runs" / "style")
     job = json.loads((tmp_path / "runs" / "style" / "job.json").read_text())
     job["settings"]["subject"]["intent"] = "style"
     (tmp_path / "runs" / "style" / "job.json").write_text(json.dumps(job))
     events, verdict, _ = scored(open_run(tmp_path / "runs" / "style"), pictures, how=replace(FEW, unseen=3))
     assert all(len(score.unseen_samples) == 3 for score in verdict.scores)
+    assert all(score.styled < 1 for score in verdict.scores)
     assert verdict.picked.unseen == pytest.approx(sum(verdict.picked.unseen_samples) / 3, abs=1e-6)
     assert events[-1].done <= events[-1].total
 

@@ -23,6 +23,7 @@ class Score(_Frozen):
     fidelity: 0 = as far from the held-out pictures as the base's, 1 = as near as the nearest training picture is. fidelity_samples: one per probe.
     obedience: share of the way from chance (0) to always (1) that a picture belongs to its own caption rather than to another.
     unseen: of a style, how near things that the set does not show come to what they should look like in it; 0 = as the base's own pictures, units of fidelity.
+    styled: of a style, how far all its pictures have gone from the base's way of drawing to the set's; 0 = the base's, 1 = the set's.
     variety: between seeds, over that of the base (1 = as varied). copying: share of pictures nearer to a training picture than the set's own limit, less the set's own share of such.
     memorised: how much nearer training captions come to their pictures than held-out captions to theirs, in units of fidelity.
     leak: 0 = the noun without the trigger looks as in the base, 1 = like the subject. drift: change of unrelated prompts over that between two seeds.
@@ -37,6 +38,7 @@ class Score(_Frozen):
     obedience_samples: tuple[float, ...] = ()
     unseen: float | None = None
     unseen_samples: tuple[float, ...] = ()
+    styled: float | None = None
     variety: float | None = None
     copying: float = 0.0
     memorised: float = 0.0

@@ -16,14 +16,12 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from PIL import Image
-from torch import Tensor
 
-from pipelines.encoders import LITE_LOOK, efficientnet, to_pixels
+from pipelines.encoders import layer_statistics
 from training.starter.data import STYLES
 from training.starter.judge import on_white
 
 ALL_STYLES = (*STYLES, "twemoji")
-LAYERS = 11  # of EfficientNet-Lite0's blocks; later ones answer to what is shown
 UNSEEN = 4  # one concept in so many is kept to check it
 
 
@@ -67,23 +65,6 @@ def redrawn(pictures: Sequence[Image.Image], autoencoder: AutoencoderTiny) -> li
     pixels = torch.from_numpy(np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])).permute(0, 3, 1, 2)
     again = autoencoder.decode(autoencoder.encode(pixels / 127.5 - 1).latents).sample.clamp(-1, 1)
     return [Image.fromarray(picture) for picture in ((again + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()]
-
-
-@torch.inference_mode()
-def layer_statistics(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """Mean and deviation of every channel of the first LAYERS blocks, [N, D] float32."""
-    network, rows = efficientnet().network, []
-    kept: list[Tensor] = []
-    hooks = [block.register_forward_hook(lambda module, inputs, output: kept.append(output)) for block in network._blocks[:LAYERS]]
-    try:
-        for start in range(0, len(pictures), 16):
-            kept.clear()
-            network.extract_features(to_pixels(pictures[start : start + 16], LITE_LOOK))
-            rows.append(torch.cat([part for answer in kept for part in (answer.mean((2, 3)), answer.std((2, 3)))], 1))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return torch.cat(rows).numpy()
 
 
 def fit_style_judge(gallery: np.ndarray, *, ridge: float = 100.0) -> StyleJudge:
