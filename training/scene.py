@@ -32,6 +32,15 @@ MOST_REAL = 400  # training pictures that neighbours are looked for among
 UNDERSTOOD = 0.7  # text match of real pictures from which an encoder's reading counts; 0.5 is chance
 
 
+@dataclass(frozen=True)
+class StyleAims:
+    """What a style's pictures are measured against beside the held-out ones. wanted: what the unseen things should look like, one row a probe."""
+
+    wanted: closeness.Features
+    scale: closeness.Scale
+    styling: Styling
+
+
 @dataclass
 class Scene:
     """Everything that all checkpoints are measured against."""
@@ -54,9 +63,7 @@ class Scene:
     base_core: closeness.Features
     base_rest: closeness.Features
     base_other_seeds: closeness.Features
-    unseen_wanted: closeness.Features  # what the unseen things should look like in the style; no rows for a subject
-    unseen_scale: closeness.Scale
-    styling: Styling | None  # of a style
+    style: StyleAims | None  # of a style
     reader: TextPictureEncoder | None  # where its texts tell this set's real pictures apart
     texts: closeness.Features | None
 
@@ -91,9 +98,6 @@ def set_up_scene(
     core = yield from gallery.draw_base(probes.core)
     rest = yield from gallery.draw_base(probes.rest)
     other = yield from gallery.draw_base([_reseeded(probe) for probe in probes.unrelated])
-    plain = [replace(probe, prompt=without_trigger(probe.prompt, settings.subject.trigger)) for probe in probes.unseen]
-    things = yield from gallery.draw_base(plain)
-    things_again = yield from gallery.draw_base([_reseeded(probe) for probe in plain])
     lens = Lens(encoders)
     held_features, training_features = lens.place(raw_held), lens.place(raw_training)
     opened = [open_square(item, side_px, background=background) for item in training]
@@ -106,18 +110,35 @@ def set_up_scene(
     wanted = held_features[[probe.item for probe in probes.held_out]]
     best = float(closeness.paired(lens.see(redraw(base, held_pictures)), wanted).mean())
     scale = closeness.Scale(float(closeness.paired(base_core[: len(wanted)], wanted).mean()), best)
-    by_base = lens.see(things)
-    unseen_wanted = closeness.restyled((by_base + lens.see(things_again)) / 2, real=wanted, by_base=base_core[: len(wanted)])
-    unseen_by_base = float(closeness.paired(by_base, unseen_wanted).mean()) if things else 0.0
-    styling = styling_of(layer_statistics(real_redrawn), layer_statistics(core + things)) if settings.subject.intent == "style" else None
+    style = None
+    if settings.subject.intent == "style":
+        plain = [replace(probe, prompt=without_trigger(probe.prompt, settings.subject.trigger)) for probe in probes.unseen]
+        things = yield from gallery.draw_base(plain)
+        again = yield from gallery.draw_base([_reseeded(probe) for probe in plain])
+        styling = styling_of(layer_statistics(real_redrawn), layer_statistics(core + things))
+        style = _style_aims(lens.see(things), lens.see(again), real=wanted, by_base=base_core[: len(wanted)], scale=scale, styling=styling)
     reader, texts = _reader(encoders, probes, held_pictures + trained_pictures, settings)
     return Scene(
         reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
         training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
         look=health.usual_look(real + core, side_px=side_px), palette=colour.palette_of(real), base_core=base_core, base_rest=lens.see(rest),
-        base_other_seeds=lens.see(other), unseen_wanted=unseen_wanted, unseen_scale=closeness.Scale(unseen_by_base, unseen_by_base + scale.ceiling - scale.base),
-        styling=styling,
+        base_other_seeds=lens.see(other), style=style,
     )  # fmt: skip
+
+
+def _style_aims(
+    things: closeness.Features,
+    again: closeness.Features,
+    *,
+    real: closeness.Features,
+    by_base: closeness.Features,
+    scale: closeness.Scale,
+    styling: Styling,
+) -> StyleAims:
+    """things, again: the base's pictures of the unseen things, of two seeds; real, by_base: of the set's captions."""
+    wanted = closeness.restyled(((things + again) / 2).astype(np.float32), real=real, by_base=by_base)
+    start = float(closeness.paired(things, wanted).mean()) if len(things) else 0.0
+    return StyleAims(wanted, closeness.Scale(start, start + scale.ceiling - scale.base), styling)
 
 
 def _reseeded(probe: Probe) -> Probe:

@@ -129,7 +129,8 @@ def _score(
     if scene.reader is not None and scene.texts is not None:
         match = ((match + closeness.text_match(scene.reader.encode_pictures(pictures), scene.texts)) / 2).astype(np.float32)
     match = closeness.obedience_of(match)
-    unseen = scene.unseen_scale.of(closeness.paired(scene.lens.see(unseen_pictures), scene.unseen_wanted))
+    style = scene.style
+    unseen = style.scale.of(closeness.paired(scene.lens.see(unseen_pictures), style.wanted)) if style else np.zeros(0)
     beside = copying.neighbours(features, pictures, scene.training_features, scene.training_hashes, limit=scene.limit)
     key = gallery.adapter_key(path, strength)
     broken = np.mean(
@@ -144,7 +145,7 @@ def _score(
         obedience_samples=tuple(float(value) for value in match[: len(held)]),
         unseen=float(unseen.mean()) if len(unseen) else None,
         unseen_samples=tuple(float(value) for value in unseen),
-        styled=scene.styling.of(layer_statistics(drawn)) if scene.styling else None,
+        styled=style.styling.of(layer_statistics(drawn)) if style else None,
         copying=copying.copied_beyond(beside, scene.limit),
         memorised=_memorised(scene, trained, trained_real, held, held_real),
         consistency=closeness.relative(1 - closeness.spread(features), 1 - closeness.spread(scene.training_features[:64])),
