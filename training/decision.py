@@ -50,6 +50,7 @@ class Decision:
     runner_up: Pick | None
     confidence: float
     findings: tuple[Finding, ...]
+    is_style: bool = False
 
 
 def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS, limits: Limits = LIMITS, seed: int = 0) -> Decision:
@@ -71,6 +72,7 @@ def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS,
         runner_up=_runner_up(primary, utilities, chosen),
         confidence=_confidence(resampled, place),
         findings=tuple(findings(scores, curve, pick, limits=limits)),
+        is_style=is_style,
     )
 
 
@@ -170,7 +172,11 @@ def sentence_of(decision: Decision) -> str:
     if any(finding.code in ("dead", "fried") and finding.severity == "danger" for finding in decision.findings):
         return next(finding.message for finding in decision.findings if finding.severity == "danger")
     pick = decision.pick
-    reason = "closest to your held-out pictures for what it costs"
+    subject_reason, style_reason = (
+        "closest to your held-out pictures for what it costs",
+        "your style, with the least harm to things that you did not show",
+    )
+    reason = style_reason if decision.is_style else subject_reason
     is_copying = any(finding.code == "copying" and finding.severity == "danger" for finding in decision.findings)
     copying = ", but it copies" if is_copying else ", no copying"
     runner = f" Runner-up {decision.runner_up.step}." if decision.runner_up else ""

@@ -63,7 +63,7 @@ class Scene:
     base_core: closeness.Features
     base_rest: closeness.Features
     base_other_seeds: closeness.Features
-    style: StyleAims | None  # of a style
+    style: StyleAims | None  # None for a subject
     reader: TextPictureEncoder | None  # where its texts tell this set's real pictures apart
     texts: closeness.Features | None
 

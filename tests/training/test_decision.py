@@ -189,6 +189,7 @@ def test_a_style_is_picked_where_things_that_it_was_not_shown_come_out_best():
     decision = decide(scores, FLAT)
     assert decision.pick.step == 150
     assert decision.confidence > 0.7
+    assert "things that you did not show" in sentence_of(decision)
 
 
 def test_of_two_styles_that_keep_things_alike_the_farther_one_is_picked():

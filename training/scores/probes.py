@@ -17,26 +17,9 @@ from training.preview_prompts import varied
 UNRELATED = ("a red apple", "a car", "a cat", "a house")  # things that every base knows
 # So are these; a style is also asked for those of them that its captions do not name. Plain ground: what stands around a thing is not what is looked at.
 THINGS = (
-    *(
-        "cat",
-        "house",
-        "cup of coffee",
-        "flower",
-        "bird",
-        "guitar",
-        "boat",
-        "key",
-        "cake",
-        "car",
-        "tree",
-        "fish",
-        "hat",
-        "chair",
-        "clock",
-        "book",
-    ),
-    *("lamp", "shoe", "butterfly", "bicycle", "mountain", "mushroom", "robot", "train"),
-)
+    "cat", "house", "cup of coffee", "flower", "bird", "guitar", "boat", "key", "cake", "car", "tree", "fish", "hat", "chair", "clock", "book", "lamp",
+    "shoe", "butterfly", "bicycle", "mountain", "mushroom", "robot", "train",
+)  # fmt: skip
 GROUND = "on a white background"
 FIRST_SEED = 7001  # far from preview seeds, so that nobody looks at these pictures and tunes by them
 
