@@ -64,7 +64,6 @@ LITE_LOOK = Look(224, 224, (127 / 255,) * 3, (127 / 255,) * 3)  # the model's ow
 CLIP_LOOK = Look(224, 224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))  # OpenAI's CLIP repository
 DINO_LOOK = Look(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, as in the DINOv2 model card
 
-
 LAYERS = 11  # of EfficientNet-Lite0's blocks; later ones answer to what is shown
 
 
@@ -84,9 +83,9 @@ def layer_statistics(images: Sequence[Image.Image]) -> np.ndarray:
     hooks = [block.register_forward_hook(lambda module, inputs, output: kept.append(output)) for block in network._blocks[:LAYERS]]
     try:
         with torch.inference_mode():
-            for start in range(0, len(images), 16):
+            for start in range(0, len(images), BATCH):
                 kept.clear()
-                network.extract_features(to_pixels(images[start : start + 16], LITE_LOOK))
+                network.extract_features(to_pixels(images[start : start + BATCH], LITE_LOOK))
                 rows.append(torch.cat([part for answer in kept for part in (answer.mean((2, 3)), answer.std((2, 3)))], 1))
     finally:
         for hook in hooks:

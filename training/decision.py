@@ -54,7 +54,7 @@ class Decision:
 
 
 def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS, limits: Limits = LIMITS, seed: int = 0) -> Decision:
-    """The verdict on scores: first the checkpoint, all at the strength nearest 1, then its strength. Among equals the last, and strength 1.
+    """The verdict on scores: first the checkpoint, all at the strength nearest 1, then its strength. Among equals a subject's last, and strength 1.
 
     Raises ValueError without scores.
     """
@@ -172,11 +172,9 @@ def sentence_of(decision: Decision) -> str:
     if any(finding.code in ("dead", "fried") and finding.severity == "danger" for finding in decision.findings):
         return next(finding.message for finding in decision.findings if finding.severity == "danger")
     pick = decision.pick
-    subject_reason, style_reason = (
-        "closest to your held-out pictures for what it costs",
-        "your style, with the least harm to things that you did not show",
-    )
-    reason = style_reason if decision.is_style else subject_reason
+    reason = "closest to your held-out pictures for what it costs"
+    if decision.is_style:
+        reason = "your style, with the least harm to things that you did not show"
     is_copying = any(finding.code == "copying" and finding.severity == "danger" for finding in decision.findings)
     copying = ", but it copies" if is_copying else ", no copying"
     runner = f" Runner-up {decision.runner_up.step}." if decision.runner_up else ""

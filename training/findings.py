@@ -17,9 +17,8 @@ from training.scores.kinds import Finding, Score, primary_scores
 class Limits:
     """Where a figure becomes a finding. Calibrated on planted faults and healthy runs: benchmarks/verdict.py."""
 
-    copying: float = (
-        0.15  # of three checkpoints' pictures: healthy subjects 0.02, styles 0.125 at most; 12 pictures, 20 times the steps 0.25
-    )
+    # of three checkpoints' pictures: healthy subjects 0.02, styles 0.125 at most; 12 pictures, 20 times the steps 0.25
+    copying: float = 0.15
     memorised: float = 0.35
     rise: float = 0.08
     gap: float = 0.3

@@ -22,10 +22,8 @@ from sample_data.recipes.style_concepts import TRAINING
 
 SEED = 47
 SIZE_PX = 384
-SIZES = (
-    (0.77, 0.86),
-    (0.67, 0.74),
-)  # share of the side, for the first card of a graphic and for the second: so that no card is nearly another
+# share of the side, for the first card of a graphic and for the second: so that no card is nearly another
+SIZES = ((0.77, 0.86), (0.67, 0.74))
 TWEMOJI, EMOJIBASE = "@iconify-json/twemoji@1.2.5", "emojibase-data@17.0.0"
 COLORS = {
     "white": "ffffff", "black": "18181a", "grey": "8c8e92", "red": "d63031", "orange": "f3922d", "yellow": "fad63e", "green": "42a654",
