@@ -50,7 +50,7 @@ class Decision:
     runner_up: Pick | None
     confidence: float
     findings: tuple[Finding, ...]
-    is_style: bool = False
+    spares_unseen: bool = False  # a style that was judged by things that it was not shown
 
 
 def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS, limits: Limits = LIMITS, seed: int = 0) -> Decision:
@@ -63,7 +63,7 @@ def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS,
     primary = evened(primary_scores(scores))
     utilities = np.array([utility(score, curve, weights=weights) for score in primary])
     resampled = _resampled(primary, curve, weights=weights, seed=seed)
-    is_style = any(score.unseen is not None for score in primary)
+    is_style = any(score.styled is not None for score in primary)
     place = int(np.argmax(utilities)) if is_style else _last_level(utilities, _standard_errors(resampled, utilities))
     chosen = primary[place]
     pick = best_strength(scores, chosen, weights=weights)
@@ -72,7 +72,7 @@ def decide(scores: Sequence[Score], curve: Curve, *, weights: Weights = WEIGHTS,
         runner_up=_runner_up(primary, utilities, chosen),
         confidence=_confidence(resampled, place),
         findings=tuple(findings(scores, curve, pick, limits=limits)),
-        is_style=is_style,
+        spares_unseen=any(score.unseen is not None for score in primary),
     )
 
 
@@ -173,7 +173,7 @@ def sentence_of(decision: Decision) -> str:
         return next(finding.message for finding in decision.findings if finding.severity == "danger")
     pick = decision.pick
     reason = "closest to your held-out pictures for what it costs"
-    if decision.is_style:
+    if decision.spares_unseen:
         reason = "your style, with the least harm to things that you did not show"
     is_copying = any(finding.code == "copying" and finding.severity == "danger" for finding in decision.findings)
     copying = ", but it copies" if is_copying else ", no copying"

@@ -11,13 +11,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel, free_memory
-from torch import Tensor, nn
+from diffusers.training_utils import free_memory
+from torch import Tensor
 
 from pipelines import adapter as adapters
 from pipelines.card import Card
@@ -25,26 +24,19 @@ from pipelines.errors import OutOfMemory, TrainingDiverged
 from pipelines.events import Advice, Event, Finished, Picture, Saved, Started, Step, Validated
 from pipelines.families.base import Base, Conditioning
 from pipelines.generation import generate, is_out_of_memory
+from training.averages import Averages
 from training.batches import BatchOrder
+from training.chance import Draw, draw_for, generator_of, mixed_seed
 from training.checkpoint import TrainState, load_newest, restore, save_checkpoint
 from training.config import TrainSettings
 from training.latents import Batch, CachedDataset, CachedPicture
-from training.losses import offset_noise, picture_losses, snr_of, target_of, timestep_weights
+from training.losses import picture_losses, snr_of, target_of, timestep_weights
 from training.optim import build_optimizer, rate_share, set_rate
 from training.precision import Precision, set_precision
 from training.quick_adapters import QuickAdapters, usual_shape
 from training.validation import held_out_loss, sample_budget
 
 NAME = "adapter"
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What chance decides for one micro-batch. timesteps: [B]; noise: like the latents; dropped, mirrored: [B] booleans."""
-
-    timesteps: Tensor
-    noise: Tensor
-    dropped: tuple[bool, ...]
 
 
 class Trainer:
@@ -72,7 +64,7 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(
             build_optimizer(settings.optim, denoiser=denoiser, text_encoder=self.parameters[len(denoiser) :])
         )
-        self.averages = EMAModel(self.parameters, decay=settings.optim.ema_decay) if settings.optim.ema_decay else None
+        self.averages = Averages(self.parameters, decay=settings.optim.ema_decay)
         self.order = self._order_of(cached.training)
         self.prior_order = self._order_of(prior.training) if prior else None
         buckets = [picture.bucket for picture in cached.training for _ in range(picture.repeats)]
@@ -162,17 +154,16 @@ class Trainer:
             )
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if self.averages:
-            self.averages.step(self.parameters)
+        self.averages.step()
         return loss
 
     def _learn(self, cached: CachedDataset, order: BatchOrder, number: int, *, weight: float) -> float:
         """Add the gradients of one micro-batch, cut into self.chunks pieces; returns its share of the loss."""
         pictures = [cached.training[index] for index in order.at(number)]
-        generator = torch.Generator().manual_seed(mixed_seed(self.settings.loop.seed, number, 1 if cached is self.prior else 0))
+        generator = generator_of(self.settings.loop.seed, number, 1 if cached is self.prior else 0)
         mirrored = (torch.rand(len(pictures), generator=generator) < 0.5).tolist()
         batch = cached.batch(pictures, mirrored=mirrored)
-        draw = self._draw(batch, generator)
+        draw = draw_for(batch.latents.shape, self.settings, timesteps=len(self.base.alphas_cumprod), generator=generator)
         size = -(-len(pictures) // self.chunks)
         total = 0.0
         for start in range(0, len(pictures), size):
@@ -199,15 +190,6 @@ class Trainer:
         weights = timestep_weights(self.settings.loss, base.prediction, snr_of(alpha, timesteps))
         return picture_losses(self.settings.loss, output, target, mask=mask) * weights
 
-    def _draw(self, batch: Batch, generator: torch.Generator) -> Draw:
-        """Timesteps, noise and dropped captions; drawn on the CPU, so that every device sees the same."""
-        count, channels = batch.latents.shape[:2]
-        timesteps = torch.randint(0, len(self.base.alphas_cumprod), (count,), generator=generator)
-        noise = torch.randn(batch.latents.shape, generator=generator)
-        offset = torch.randn(count, channels, generator=generator)
-        dropped = torch.rand(count, generator=generator) < self.settings.pictures.caption_dropout
-        return Draw(timesteps, offset_noise(noise, offset, self.settings.loss.noise_offset), tuple(dropped.tolist()))
-
     def _conditioning(self, cached: CachedDataset, captions: Sequence[str]) -> Conditioning:
         """Cached embeddings; live ones where the text encoder is taught."""
         if self.settings.adapter.text_encoder:
@@ -229,7 +211,7 @@ class Trainer:
             return self._held_out_loss()
 
     def _validate(self, step: int) -> float:
-        with self._averaged():
+        with self.averages.in_place():
             loss = self._held_out_loss()
         self.held_out.append((step, loss))
         return loss
@@ -261,7 +243,7 @@ class Trainer:
         self._teach(False)
         for number, prompt in enumerate(self.settings.loop.preview_prompts):
             draw = DrawSettings(prompt=prompt, seed=self.settings.loop.seed + number)
-            with self._averaged(), self.accelerator.autocast():
+            with self.averages.in_place(), self.accelerator.autocast():
                 drawn = next(iter(generate(self.base, draw)))
             path = self.folder / "previews" / f"{step:06d}" / f"{number:02d}.png"
             save_picture(drawn, path)
@@ -273,9 +255,7 @@ class Trainer:
         if state is None:
             return 0
         restore(state, self.parameters, self.optimizer)
-        if self.averages:
-            self.averages.load_state_dict(state.averages)
-            self.averages.to(self.base.device)
+        self.averages.load_state_dict(state.averages, self.base.device)
         if self.accelerator.scaler is not None and state.scaler:
             self.accelerator.scaler.load_state_dict(state.scaler)
         self.chunks, self.held_out = state.chunks, list(state.held_out)
@@ -287,7 +267,7 @@ class Trainer:
             step=step,
             parameters=tuple(self.parameters),
             optimizer=self.optimizer.state_dict(),
-            averages=self.averages.state_dict() if self.averages else {},
+            averages=self.averages.state_dict(),
             scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
             chunks=self.chunks,
             held_out=tuple(self.held_out),
@@ -298,11 +278,8 @@ class Trainer:
 
     def _adapter(self, step: int) -> adapters.Adapter:
         card = self.card.model_copy(update={"steps": step})
-        with self._averaged():
+        with self.averages.in_place():
             return adapters.read(self.base, self.settings.adapter, card, name=NAME)
-
-    def _averaged(self) -> _Averaged:
-        return _Averaged(self.averages, self.parameters)
 
     def _use_less_memory(self, error: RuntimeError) -> Advice:
         loop = self.settings.loop
@@ -338,36 +315,9 @@ class Trainer:
         )
 
 
-class _Averaged:
-    """The averaged weights in place of the live ones, for as long as it lasts; nothing where no average is kept."""
-
-    def __init__(self, averages: EMAModel | None, parameters: list[nn.Parameter]) -> None:
-        self.averages, self.parameters = averages, parameters
-
-    def __enter__(self) -> None:
-        if self.averages:
-            self.averages.store(self.parameters)
-            self.averages.copy_to(self.parameters)
-
-    def __exit__(self, *error: object) -> None:
-        if self.averages:
-            self.averages.restore(self.parameters)
-
-
 def milestones(total_steps: int, count: int) -> frozenset[int]:
     """`count` steps spread evenly, the last one being the end."""
     return frozenset(max(1, round(total_steps * (place + 1) / count)) for place in range(count))
-
-
-def mixed_seed(seed: int, *places: int) -> int:
-    """One 63-bit seed from several numbers (splitmix64 steps, Steele et al. 2014), so that neighbours share nothing."""
-    value = seed
-    for place in places:
-        value = (value + 0x9E3779B97F4A7C15 * (place + 1)) % 2**64
-        value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-        value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) % 2**64
-        value ^= value >> 31
-    return value % 2**63
 
 
 def _cut(batch: Batch, part: slice) -> Batch:

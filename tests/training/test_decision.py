@@ -183,7 +183,7 @@ def test_what_is_worse_in_everything_has_the_lower_utility(figures):
 def test_a_style_is_picked_where_things_that_it_was_not_shown_come_out_best():
     lost = [-0.9, -0.4, -0.1, -0.5, -0.6, -0.7]
     scores = [
-        score.model_copy(update={"unseen": value, "unseen_samples": tuple(value + 0.02 * place for place in range(-3, 4))})
+        score.model_copy(update={"styled": 0.0, "unseen": value, "unseen_samples": tuple(value + 0.02 * place for place in range(-3, 4))})
         for score, value in zip(run_of([0.05, 0.06, 0.06, 0.06, 0.07, 0.07]), lost, strict=True)
     ]
     decision = decide(scores, FLAT)
@@ -200,10 +200,15 @@ def test_of_two_styles_that_keep_things_alike_the_farther_one_is_picked():
     assert decide(scores, FLAT).pick.step == 100
 
 
+def test_a_style_whose_captions_name_every_thing_is_still_picked_as_a_style():
+    scores = [score.model_copy(update={"styled": 0.1}) for score in run_of([0.30, 0.32, 0.30, 0.30], spread=0.2)]
+    assert decide(scores, FLAT).pick.step == 100  # of a subject's equals the last would be taken
+
+
 def test_a_style_whose_unseen_things_one_probe_alone_tells_apart_is_a_close_call():
     noisy = [tuple(np.roll([0.5] + [-0.6] * 11, place)) for place in (0, 2, 4, 6)]
     scores = [
-        score.model_copy(update={"unseen": float(np.mean(samples)), "unseen_samples": samples})
+        score.model_copy(update={"styled": 0.0, "unseen": float(np.mean(samples)), "unseen_samples": samples})
         for score, samples in zip(run_of([0.5] * 4), noisy, strict=True)
     ]
     assert decide(scores, FLAT).confidence < 0.75
