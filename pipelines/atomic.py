@@ -1,6 +1,6 @@
 """Files that are whole or not there: written beside their place, flushed to disk, then moved in.
 
-In: bytes, or a function that fills a folder. Out: the file or folder, complete. A kill or a full disk at any moment leaves the previous one as it was.
+In: bytes, or a function that fills a file or folder. Out: the file or folder, complete. A kill or a full disk at any moment leaves the previous one as it was.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from pathlib import Path
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Put content at path, replacing what stood there only once the new file is complete."""
+    fill_atomically(path, lambda partial: partial.write_bytes(content))
+
+
+def fill_atomically(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write a partial file beside path, which takes path's place only once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        fill(partial)
+        _sync_file(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

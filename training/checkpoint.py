@@ -1,14 +1,15 @@
 """What a run needs to go on exactly where it was, saved so that a kill, a crash or a full disk never costs the one before.
 
-In: parameters, optimizer, averages, step. Out: checkpoints/000200/ with adapter.safetensors (usable on its own) and state.safetensors (to go on).
-Safetensors and JSON only, no pickles. Only the newest checkpoint keeps its state. Random numbers need no state: they come from (seed, step).
+In: parameters, optimizer, averages, step. Out: checkpoints/000200/ with adapter.safetensors (usable on its own) and state.safetensors (to go on); between two
+checkpoints, checkpoints/state.safetensors. Safetensors and JSON only, no pickles. Only the newest checkpoint keeps its state. Random numbers need no state: they come from (seed, step).
 """
 
 from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipelines.adapter import Adapter, save_adapter
-from pipelines.atomic import fill_folder_atomically, sweep_partials
+from pipelines.atomic import fill_atomically, fill_folder_atomically, sweep_partials
 from pipelines.errors import RunError
 
 FOLDER = "checkpoints"
@@ -45,29 +46,36 @@ def save_checkpoint(run_path: Path, state: TrainState, adapter: Adapter) -> Path
 
     def fill(partial: Path) -> None:
         save_adapter(adapter, partial / "adapter.safetensors")
-        tensors, skeleton = _flatten(_as_tree(state))
-        save_file(tensors, partial / STATE, metadata={"tree": json.dumps(skeleton)})
+        tensors, tree = _flatten(_as_tree(state))
+        save_file(tensors, partial / STATE, metadata=tree)
 
-    try:
+    with _told_when_full(state.step):
         fill_folder_atomically(folder, fill)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.",
-                fix="Free some space, then resume.",
-            ) from error
-        raise
-    except Exception as error:
-        if "No space left" in str(error):  # safetensors raises its own type
-            raise RunError(
-                f"The disk is full: checkpoint {state.step} could not be written; the one before is whole.",
-                fix="Free some space, then resume.",
-            ) from error
-        raise
     for older in checkpoint_folders(run_path):
         if older != folder:
             (older / STATE).unlink(missing_ok=True)
+    (run_path / FOLDER / STATE).unlink(missing_ok=True)
     return folder
+
+
+def save_state(run_path: Path, state: TrainState) -> None:
+    """Write the state alone, to go on from; the checkpoints and the state of the newest stay. Raises RunError on a full disk."""
+    tensors, tree = _flatten(_as_tree(state))
+    with _told_when_full(state.step):
+        fill_atomically(run_path / FOLDER / STATE, lambda partial: save_file(tensors, partial, metadata=tree))
+
+
+@contextmanager
+def _told_when_full(step: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if is_full or "No space left" in str(error):  # safetensors raises its own type
+            raise RunError(
+                f"The disk is full: checkpoint {step} could not be written; the one before is whole.", fix="Free some space, then resume."
+            ) from error
+        raise
 
 
 def checkpoint_folders(run_path: Path) -> list[Path]:
@@ -79,10 +87,8 @@ def load_newest(run_path: Path) -> TrainState | None:
     """The newest state to go on from, or None. Partial folders of killed writers are swept away."""
     if (run_path / FOLDER).exists():
         sweep_partials(run_path / FOLDER)
-    for folder in reversed(checkpoint_folders(run_path)):
-        if (folder / STATE).exists():
-            return _load(folder / STATE)
-    return None
+    saved = [folder / STATE for folder in (run_path / FOLDER, *checkpoint_folders(run_path)) if (folder / STATE).exists()]
+    return max((_load(path) for path in saved), key=lambda state: state.step, default=None)
 
 
 def restore(state: TrainState, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
@@ -106,8 +112,10 @@ def _as_tree(state: TrainState) -> dict[str, Any]:
     return {name: getattr(state, name) for name in TrainState.__dataclass_fields__}
 
 
-def _flatten(tree: Any) -> tuple[dict[str, Tensor], Any]:
-    """Nested dicts and lists -> tensors by number, and a JSON skeleton with {"t": number} in their place. Dict keys keep whether they were integers."""
+def _flatten(tree: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Nested dicts and lists -> tensors by number, and a file's metadata: a JSON skeleton with {"t": number} in their place. Dict keys keep whether they were
+    integers.
+    """
     tensors: dict[str, Tensor] = {}
 
     def walk(node: Any) -> Any:
@@ -121,7 +129,7 @@ def _flatten(tree: Any) -> tuple[dict[str, Tensor], Any]:
         return {"v": node}
 
     skeleton = walk(tree)
-    return tensors, skeleton
+    return tensors, {"tree": json.dumps(skeleton)}
 
 
 def _unflatten(node: Any, tensor: Callable[[str], Tensor]) -> Any:

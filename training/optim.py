@@ -6,7 +6,9 @@ In: settings and parameter groups. Out: a torch optimizer, and the rate at a ste
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -46,6 +48,19 @@ def rate_share(settings: OptimSettings, step: int, total_steps: int) -> float:
         return 1.0
     done = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * done)) if settings.schedule == "cosine" else 1 - done
+
+
+def milestones(settings: OptimSettings, total_steps: int, count: int) -> list[int]:
+    """`count` steps, the last one being the end, between which the rates sum up alike: each has as much more learnt as the one before. Where the rate has fallen
+    nothing changes any more, so steps spread evenly would end in several copies of the same adapter. All steps where there are fewer than count.
+    """
+    count = min(count, total_steps)
+    learnt = list(accumulate(rate_share(settings, step, total_steps) for step in range(total_steps)))
+    chosen: list[int] = []
+    for place in range(1, count + 1):
+        step = bisect_left(learnt, learnt[-1] * place / count * (1 - 1e-9)) + 1
+        chosen.append(min(max(step, chosen[-1] + 1 if chosen else 1), total_steps - count + place))
+    return [*chosen[:-1], total_steps] if chosen else []
 
 
 def set_rate(optimizer: torch.optim.Optimizer, share: float) -> None:

@@ -307,13 +307,14 @@ def _rates(draft: Draft, case: Case) -> None:
     draft.decide("optim.learning_rate", rate, why)
     if draft.settings.adapter.text_encoder:
         draft.decide("optim.text_encoder_rate", 1e-5, "A tenth of the denoiser's rate, so that old words keep their meaning.")
-    draft.decide("optim.schedule", "cosine", "The rate falls smoothly, so that the last checkpoints differ little and fine detail settles.")
+    draft.decide("optim.schedule", "cosine", "The rate falls smoothly, so that fine detail settles at the end.")
     draft.decide("optim.warmup", 0.05, "The rate rises over the first 5 % of the steps.")
 
 
 def _watch(draft: Draft, case: Case) -> None:
     checkpoints = min(10, max(1, draft.settings.loop.steps))
-    draft.decide("loop.checkpoints", checkpoints, f"{checkpoints} to choose from: the verdict picks the best, which is often not the last.")
+    why = f"{checkpoints} to choose from, each with as much more learnt as the one before: the verdict picks the best, which is often not the last."
+    draft.decide("loop.checkpoints", checkpoints, why)
     draft.decide(
         "loop.validations", checkpoints, "The loss on held-out pictures is measured with every checkpoint, within 5 % of the time."
     )

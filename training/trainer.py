@@ -27,16 +27,17 @@ from pipelines.generation import generate, is_out_of_memory
 from training.averages import Averages
 from training.batches import BatchOrder
 from training.chance import Draw, draw_for, generator_of, mixed_seed
-from training.checkpoint import TrainState, load_newest, restore, save_checkpoint
+from training.checkpoint import TrainState, load_newest, restore, save_checkpoint, save_state
 from training.config import TrainSettings
 from training.latents import Batch, CachedDataset, CachedPicture
 from training.losses import picture_losses, snr_of, target_of, timestep_weights
-from training.optim import build_optimizer, rate_share, set_rate
+from training.optim import build_optimizer, milestones, rate_share, set_rate
 from training.precision import Precision, set_precision
 from training.quick_adapters import QuickAdapters, usual_shape
 from training.validation import held_out_loss, sample_budget
 
 NAME = "adapter"
+STATE_SECONDS = 120  # of work that a kill costs at most: checkpoints stand far apart where the rate has fallen
 
 
 class Trainer:
@@ -80,9 +81,9 @@ class Trainer:
         step = self._resume()
         yield Started(total, step, str(self.accelerator.device), self.precision)
         base_loss = self._validate_base()
-        checkpoints, validations = milestones(total, loop.checkpoints), milestones(total, loop.validations)
+        checkpoints, validations = (milestones(self.settings.optim, total, count) for count in (loop.checkpoints, loop.validations))
         recent: deque[float] = deque(maxlen=50)
-        saved = step
+        saved, kept = step, time.monotonic()
         try:
             while step < total:
                 tick = time.perf_counter()
@@ -105,6 +106,10 @@ class Trainer:
                     saved = step
                     yield Saved(step, self._save(step))
                     yield from self._draw_previews(step)
+                    kept = time.monotonic()
+                elif time.monotonic() - kept > STATE_SECONDS:
+                    self._save_state(step)
+                    kept = time.monotonic()
         except GeneratorExit:
             if saved < step:
                 self._save(step)
@@ -263,7 +268,16 @@ class Trainer:
 
     def _save(self, step: int) -> str:
         """A checkpoint, its path relative to the run."""
-        state = TrainState(
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.folder, self._state(step), self._adapter(step))
+        return f"checkpoints/{step:06d}"
+
+    def _save_state(self, step: int) -> None:
+        if self.accelerator.is_main_process:
+            save_state(self.folder, self._state(step))
+
+    def _state(self, step: int) -> TrainState:
+        return TrainState(
             step=step,
             parameters=tuple(self.parameters),
             optimizer=self.optimizer.state_dict(),
@@ -272,9 +286,6 @@ class Trainer:
             chunks=self.chunks,
             held_out=tuple(self.held_out),
         )
-        if self.accelerator.is_main_process:
-            save_checkpoint(self.folder, state, self._adapter(step))
-        return f"checkpoints/{step:06d}"
 
     def _adapter(self, step: int) -> adapters.Adapter:
         card = self.card.model_copy(update={"steps": step})
@@ -313,11 +324,6 @@ class Trainer:
         return BatchOrder(
             tuple(picture.bucket for picture in pictures), tuple(picture.repeats for picture in pictures), loop.batch, loop.seed
         )
-
-
-def milestones(total_steps: int, count: int) -> frozenset[int]:
-    """`count` steps spread evenly, the last one being the end."""
-    return frozenset(max(1, round(total_steps * (place + 1) / count)) for place in range(count))
 
 
 def _cut(batch: Batch, part: slice) -> Batch:

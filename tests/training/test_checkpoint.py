@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.adapter import Adapter, load_adapter
 from pipelines.card import Card
+from pipelines.errors import RunError
 from pipelines.settings import AdapterSettings
-from training.checkpoint import STATE, TrainState, _flatten, _unflatten, checkpoint_folders, load_newest, save_checkpoint
+from training import checkpoint
+from training.checkpoint import STATE, TrainState, _flatten, _unflatten, checkpoint_folders, load_newest, save_checkpoint, save_state
 
 leaves = st.one_of(
     st.none(),
@@ -45,8 +49,8 @@ def same(one, other) -> bool:
 def test_any_tree_of_an_optimizer_comes_back_exactly(tree) -> None:
     import json
 
-    tensors, skeleton = _flatten(tree)
-    assert same(_unflatten(json.loads(json.dumps(skeleton)), tensors.__getitem__), tree)
+    tensors, metadata = _flatten(tree)
+    assert same(_unflatten(json.loads(metadata["tree"]), tensors.__getitem__), tree)
 
 
 def state(step: int) -> TrainState:
@@ -72,6 +76,31 @@ def test_only_the_newest_checkpoint_keeps_its_state(tmp_path: Path) -> None:
     newest = load_newest(tmp_path)
     assert newest is not None and newest.step == 2 and newest.chunks == 2 and newest.held_out == ((1, 0.5),)
     assert torch.equal(newest.parameters[0], state(2).parameters[0])
+
+
+def test_a_state_between_checkpoints_is_gone_on_from_and_goes_with_the_next_one(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, state(1), adapter())
+    for step in (2, 3):
+        save_state(tmp_path, state(step))
+    assert load_newest(tmp_path).step == 3
+    assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["000001"]
+    save_checkpoint(tmp_path, state(4), adapter())
+    assert load_newest(tmp_path).step == 4
+    assert not (tmp_path / "checkpoints" / STATE).exists()
+
+
+def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_state(tmp_path, state(1))
+
+    def full_disk(tensors, path, **kwargs):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full_disk)
+    with pytest.raises(RunError, match="disk is full"):
+        save_state(tmp_path, state(2))
+    assert load_newest(tmp_path).step == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [STATE]
 
 
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.errors import ConfigError
 from training.config import OptimSettings, TrainSettings
-from training.optim import build_optimizer, rate_share, set_rate
+from training.optim import build_optimizer, milestones, rate_share, set_rate
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
@@ -17,6 +21,26 @@ def test_the_rate_rises_then_falls_and_never_leaves_its_range(schedule: str) -> 
     assert shares[0] == pytest.approx(0.1) and shares[9] == pytest.approx(1.0)
     assert all(0 <= share <= 1 for share in shares)
     assert shares[-1] == 1.0 if schedule == "constant" else shares[-1] < 0.02
+
+
+@given(
+    schedule=st.sampled_from(["constant", "cosine", "linear"]),
+    warmup=st.sampled_from([0.0, 0.05, 0.3]),
+    total=st.integers(1, 600),
+    count=st.integers(1, 40),
+)
+def test_between_milestones_the_rates_sum_up_alike(schedule: str, warmup: float, total: int, count: int) -> None:
+    settings = OptimSettings(schedule=schedule, warmup=warmup)
+    chosen = milestones(settings, total, count)
+    assert chosen == sorted(set(chosen)) and len(chosen) == min(count, total) and chosen[0] >= 1 and chosen[-1] == total
+    learnt = [sum(rate_share(settings, step, total) for step in range(start, end)) for start, end in pairwise([0, *chosen])]
+    if total >= 20 * count:
+        assert max(learnt) - min(learnt) <= 2  # of the full rate: one step's worth on either side
+
+
+def test_a_constant_rate_spreads_milestones_evenly_and_none_are_asked_for() -> None:
+    assert milestones(OptimSettings(schedule="constant", warmup=0.0), 50, 5) == [10, 20, 30, 40, 50]
+    assert milestones(OptimSettings(), 50, 0) == []
 
 
 def test_no_warmup_starts_at_the_full_rate() -> None:

@@ -62,8 +62,8 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, tiny_sd1: Path, pictures:
 def test_a_run_reports_steps_checkpoints_held_out_loss_and_its_end(unbroken: Run) -> None:
     events = list(unbroken.events())
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4, 5, 6]
-    assert [event.step for event in events if isinstance(event, Saved)] == [3, 6]
-    assert [event.step for event in events if isinstance(event, Validated)] == [3, 6]
+    assert [event.step for event in events if isinstance(event, Saved)] == [2, 6]
+    assert [event.step for event in events if isinstance(event, Validated)] == [2, 6]
     assert isinstance(events[-1], Finished)
     assert unbroken.state() == "finished"
 
@@ -157,6 +157,28 @@ def test_not_a_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path: Path
     assert load_newest(run.path).step == 2
 
 
+def test_a_crash_between_checkpoints_costs_no_more_than_the_last_state(
+    tmp_path: Path, tiny_sd1: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import trainer
+
+    monkeypatch.setattr(trainer, "STATE_SECONDS", 0.0)
+    whole = new_run(tmp_path / "whole", pictures, settings_for(tiny_sd1, loop__checkpoints=1))
+    execute(whole)
+    run = new_run(tmp_path / "run", pictures, settings_for(tiny_sd1, loop__checkpoints=1))
+
+    def crash(event) -> None:
+        if isinstance(event, Step) and event.step == 5:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        execute(run, watch=crash)
+    assert load_newest(run.path).step >= 4
+    assert checkpoint_folders(run.path) == [] or load_newest(run.path).step == 5
+    execute(open_run(run.path))
+    assert_equal_weights(run, whole)
+
+
 def spoil(entry: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -215,8 +237,8 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(
     monkeypatch.setattr(checkpoint, "save_file", full_disk)
     with pytest.raises(RunError, match="disk is full"):
         execute(run)
-    assert [folder.name for folder in checkpoint_folders(run.path)] == ["000003"]
-    assert load_newest(run.path).step == 3
+    assert [folder.name for folder in checkpoint_folders(run.path)] == ["000002"]
+    assert load_newest(run.path).step == 2
 
 
 def test_early_stop_ends_a_run_that_gets_worse(tmp_path: Path, tiny_sd1: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
