@@ -18,7 +18,8 @@ UNRELATED = ("a red apple", "a car", "a cat", "a house")  # things that every ba
 # So are these; a style is also asked for those of them that its captions do not name. Plain ground: what stands around a thing is not what is looked at.
 THINGS = (
     "cat", "house", "cup of coffee", "flower", "bird", "guitar", "boat", "key", "cake", "car", "tree", "fish", "hat", "chair", "clock", "book", "lamp",
-    "shoe", "butterfly", "bicycle", "mountain", "mushroom", "robot", "train",
+    "shoe", "butterfly", "bicycle", "mountain", "mushroom", "robot", "train", "dog", "umbrella", "crown", "rocket", "pizza", "penguin", "bus", "strawberry",
+    "bell", "drum", "snail", "horse", "cactus", "backpack", "owl", "star",
 )  # fmt: skip
 GROUND = "on a white background"
 FIRST_SEED = 7001  # far from preview seeds, so that nobody looks at these pictures and tunes by them
@@ -32,14 +33,14 @@ class Thoroughness:
     trained: int = 6
     seeds: int = 3
     bare: int = 3
-    unseen: int = 16  # of a style
+    unseen: int = 24  # of a style
     finalists: int = 3  # checkpoints that are also probed for variety, leak and drift
     strengths: tuple[float, ...] = (0.7, 0.85, 1.15)  # tried for the leading checkpoint, beside 1
     steps: int = 12
     guidance: float = 4.0
 
 
-QUICK = Thoroughness(held_out=12, trained=4, seeds=2, bare=2, unseen=12, finalists=1, strengths=(0.8,), steps=8)
+QUICK = Thoroughness(held_out=12, trained=4, seeds=2, bare=2, unseen=16, finalists=1, strengths=(0.8,), steps=8)
 GLANCE = Thoroughness(held_out=2, trained=1, seeds=1, bare=1, unseen=0, finalists=0, strengths=(), steps=8)
 
 
