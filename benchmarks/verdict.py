@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--dial", default="quick", choices=("quick", "balanced", "thorough"))
     parser.add_argument("--truths", type=int, default=12, help="pictures set aside as the truth of product and character")
-    parser.add_argument("--drawn", type=int, default=48, help="pictures drawn with each checkpoint to compare with the truth")
+    parser.add_argument("--drawn", type=int, default=100, help="pictures drawn with each checkpoint to compare with the truth")
     parser.add_argument("--work", type=Path, default=ROOT / ".benchmark" / "verdict")
     parser.add_argument("--twemoji", type=Path, help="the .tgz of @iconify-json/twemoji; without it npm fetches one")
     parser.add_argument("--emojibase", type=Path, help="the .tgz of emojibase-data; without it npm fetches one")

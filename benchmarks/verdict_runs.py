@@ -28,7 +28,7 @@ class Bench:
     work: Path
     dial: str
     truths: int = 12
-    drawn: int = 48
+    drawn: int = 100
     twemoji: Path | None = None
     emojibase: Path | None = None
     stretch: float = 20.0

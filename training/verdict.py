@@ -140,9 +140,9 @@ def _score(
         step=step,
         strength=strength,
         fidelity=float(fidelity.mean()),
-        fidelity_samples=tuple(float(value) for value in fidelity),
+        fidelity_samples=by_picture(fidelity, probes.held_out),
         obedience=float(match.mean()),
-        obedience_samples=tuple(float(value) for value in match[: len(held)]),
+        obedience_samples=by_picture(match[: len(held)], probes.held_out),
         unseen=float(unseen.mean()) if len(unseen) else None,
         unseen_samples=tuple(float(value) for value in unseen),
         styled=style.styling.of(layer_statistics(drawn)) if style else None,
@@ -157,6 +157,12 @@ def _score(
     if is_finalist:
         score = yield from _with_rest(scene, score, path, called=held)
     return score, _nearest(scene, path, strength, beside)
+
+
+def by_picture(values: np.ndarray, probes: Sequence[Probe]) -> tuple[float, ...]:
+    """The mean over the probes of each held-out picture: seeds of one caption are no captions, and resampled as such they would make a verdict too sure."""
+    items = np.array([probe.item for probe in probes])
+    return tuple(float(values[items == item].mean()) for item in dict.fromkeys(items.tolist()))
 
 
 def _memorised(scene: Scene, trained: np.ndarray, trained_real: np.ndarray, held: np.ndarray, held_real: np.ndarray) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from pipelines.errors import RunError
 from pipelines.events import Phase
 from training.runs import Job, Run, create_run
-from training.scores.probes import Thoroughness, make_probes
+from training.scores.probes import Probe, Thoroughness, make_probes
 
 FEW = Thoroughness(held_out=3, trained=2, seeds=2, bare=1, finalists=1, strengths=(0.5,), steps=2)
 
@@ -51,6 +52,14 @@ def scored(run: Run, pictures: Path, how: Thoroughness = FEW):
             events.append(next(work))
         except StopIteration as end:
             return events, end.value, base
+
+
+def test_several_seeds_of_a_held_out_picture_count_as_one_sample():
+    from training.verdict import by_picture
+
+    probes = [Probe("a", seed, item) for seed, item in enumerate((4, 1, 4, 1, 4))]
+    assert by_picture(np.array([0.1, 0.5, 0.2, 0.7, 0.3]), probes) == pytest.approx((0.2, 0.6))
+    assert by_picture(np.zeros(0), []) == ()
 
 
 def test_a_run_is_scored_and_its_pick_written_into_the_adapter(finished):

@@ -20,7 +20,7 @@ class _Frozen(BaseModel):
 class Score(_Frozen):
     """One checkpoint at one strength. Shares lie near 0..1; None: not measured.
 
-    fidelity: 0 = as far from the held-out pictures as the base's, 1 = as near as the nearest training picture is. fidelity_samples: one per probe.
+    fidelity: 0 = as far from the held-out pictures as the base's, 1 = as near as the nearest training picture is. fidelity_samples: one per held-out picture.
     obedience: share of the way from chance (0) to always (1) that a picture belongs to its own caption rather than to another.
     unseen: of a style, how near things that the set does not show come to what they should look like in it; 0 = as the base's own pictures, units of fidelity.
     styled: of a style, how far all its pictures have gone from the base's way of drawing to the set's; 0 = the base's, 1 = the set's.
