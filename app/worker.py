@@ -185,7 +185,7 @@ def _record_death(run: Run, code: int) -> None:
     memory = (
         "The system ended it, most likely because memory ran out." if code == -signal.SIGKILL else f"Its process ended with code {code}."
     )
-    jobs.fail(run, f"The job broke off. {memory}", "All but the last two minutes at most is safe: resume it. log.txt holds the details.")
+    jobs.fail(run, f"The job broke off. {memory}", "All but the last few minutes is safe: resume it. log.txt holds the details.")
 
 
 def _take_up_again(workspace: Workspace, device: str, beat: Beat) -> None:
