@@ -2,7 +2,7 @@
 
 In: scores per checkpoint and strength, the curve of losses. Out: a pick, the runner-up, how sure that is, and findings (findings.py).
 The pick is the knee of fidelity against obedience and copying: the checkpoint where a little more of one would cost more of the others than it is worth,
-which on a bent trade-off is the point of the highest weighted sum. Where several of a subject's cannot be told from the best by the probes at hand, the last of
+which on a bent trade-off is the point of the highest weighted sum. Where several of a subject's cannot be told from the best by the held-out pictures at hand, the last of
 them is taken: the rate has fallen farthest there, so its weights are the least noisy. A style forgets as it goes on, so there the best itself is taken.
 Draws nothing, measures nothing, reads no files.
 """
@@ -122,8 +122,8 @@ def _runner_up(scores: Sequence[Score], utilities: NDArray[np.float64], pick: Sc
 
 
 def _resampled(scores: Sequence[Score], curve: Curve, *, weights: Weights, seed: int) -> NDArray[np.float64]:
-    """Utilities with the probes drawn anew with replacement (bootstrap, Efron 1979), the same ones for every checkpoint: [RESAMPLES, checkpoints].
-    No rows where there are fewer than two probes.
+    """Utilities with the held-out pictures drawn anew with replacement (bootstrap, Efron 1979), the same ones for every checkpoint: [RESAMPLES, checkpoints].
+    No rows where there are fewer than two.
     """
     width = min((len(score.fidelity_samples) for score in scores), default=0)
     if width < 2:
@@ -161,7 +161,7 @@ def _last_level(utilities: NDArray[np.float64], errors: NDArray[np.float64]) -> 
 
 
 def _confidence(resampled: NDArray[np.float64], place: int) -> float:
-    """How often this checkpoint, or its neighbour, comes out best from other probes."""
+    """How often this checkpoint, or its neighbour, comes out best from other held-out pictures."""
     if resampled.shape[1] < 2:
         return 1.0
     return float(np.mean(np.abs(resampled.argmax(axis=1) - place) <= 1)) if len(resampled) else 0.0
