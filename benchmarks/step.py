@@ -1,6 +1,6 @@
 """How near a training step comes to what the machine can do: forward and backward of one SD 1.5 block with LoRA, random weights, against plain matrix products.
 
-    python benchmarks/step.py [--formats fp32,bf16] [--width 640] [--side 32] [--batch 4] [--rank 16] [--rounds 5]
+    python benchmarks/step.py [--formats fp32,bf16,bf16-products] [--width 640] [--side 32] [--batch 4] [--rank 16] [--rounds 5]
 
 The limit is measured first, by square products in the same format through torch.mm and, on a CPU, through oneDNN (on AMD processors PyTorch gives float32 to MKL,
 which runs at half of oneDNN's rate): the better one counts. Operations are counted by PyTorch (FlopCounterMode), on the plain layers.
@@ -38,7 +38,7 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--formats", default="fp32,bf16")
+    parser.add_argument("--formats", default="fp32,bf16,bf16-products")
     parser.add_argument("--width", type=int, default=640, help="channels: 320, 640 and 1280 in SD 1.5")
     parser.add_argument("--side", type=int, default=32, help="of the latents at this depth: 64, 32, 16 and 8 at 512 px")
     parser.add_argument("--batch", type=int, default=4)
@@ -52,16 +52,17 @@ def parse_options() -> argparse.Namespace:
 def measure(name: str, options: argparse.Namespace) -> None:
     """Rows of one format: the limit, the plain block, and ours where it differs."""
     dtype = DTYPES[name]
+    multiplied = torch.bfloat16 if name == "bf16-products" else dtype
     block, base = block_with_adapter(dtype, options)
     inputs = inputs_of(dtype, options)
     with FlopCounterMode(display=False) as counter:
         learn(block, inputs)
     work = counter.get_total_flops()
-    quick = QuickAdapters(base, inputs[0].shape)
+    quick = QuickAdapters(base, inputs[0].shape, products=multiplied)
     ways: dict[str, Callable[[], None]] = {"plain": lambda: learn(block, inputs)}
-    if quick.layers:
+    if quick.anywhere:
         ways["ours"] = lambda: learn_quickly(block, inputs, quick)
-    limit = max(2 * LIMIT_SIDE**3 / seconds for seconds in take_turns(products(dtype, options.device), options).values())
+    limit = max(2 * LIMIT_SIDE**3 / seconds for seconds in take_turns(products(multiplied, options.device), options).values())
     print(f"| {name} | limit | | | {limit / 1e9:.0f} | 100 % |")
     for way, seconds in take_turns(ways, options).items():
         print(

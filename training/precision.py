@@ -1,6 +1,6 @@
 """Which number format trains fastest on this device and base without losing safety: asked for, known, or measured by a short trial.
 
-In: the wish, the base, the adapter and the size of a step. Out: "fp32", "bf16" or "fp16". An answer that was not asked for is remembered in `folder` with
+In: the wish, the base, the adapter and the size of a step. Out: "fp32", "bf16", "fp16", or "bf16-products" (float32 with products in bf16, narrow bases). An answer that was not asked for is remembered in `folder` with
 its reason, so that a resumed run and the next run choose alike. Does not change the base (`set_precision` does, when told).
 """
 
@@ -27,15 +27,16 @@ from training.quick_adapters import QuickAdapters
 
 logger = logging.getLogger(__name__)
 
-Precision = Literal["fp32", "bf16", "fp16"]
-DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Precision = Literal["fp32", "bf16", "fp16", "bf16-products"]
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "bf16-products": torch.float32}
 GAIN_WANTED = 1.1  # bf16 must be this much faster to be worth its rounding
 CLEAR = 1.5  # a difference that needs no second look
 ROUNDS = 3
 TRIAL_LATENT_PIXELS = 4096  # of a trial's batch: one picture of 512 px tells the formats apart as well as four
-# Below this many channels a step is overhead, which bf16 adds to: the starter (192) takes 1.2 to 1.4 times as long in bf16 as in fp32 on Zen 5 without AMX and
-# 1.3 times on a processor with AMX. At 320 channels bf16 is 1.3 times faster, at 640 1.5, at 1280 1.7 (docs/performance.md).
+# Below this many channels a step is overhead, which bf16 throughout adds to: the starter (192) takes 1.2 to 1.4 times as long in it as in fp32 on Zen 5 without AMX and
+# 1.3 times on a processor with AMX; bf16 in its products alone takes 0.75 times. At 320 channels bf16 is 1.3 times faster, at 640 1.5, at 1280 1.7 (docs/performance.md).
 FEWEST_CHANNELS = 256
+EDITION = 2  # of the rules: what was remembered under another is found anew
 NAME = "trial"
 
 
@@ -82,7 +83,7 @@ def _cpu_has_bf16() -> bool:
 def _key(base: Base, adapter: AdapterSettings, latent_shape: tuple[int, ...]) -> str:
     size = "x".join(map(str, latent_shape))
     device = f"{torch.backends.cpu.get_cpu_capability()} threads {torch.get_num_threads()}"
-    return f"{base.fingerprint[:16]} {adapter.kind} {adapter.targets} {size} torch {torch.__version__} {device}"
+    return f"{base.fingerprint[:16]} {adapter.kind} {adapter.targets} {size} torch {torch.__version__} {device} edition {EDITION}"
 
 
 def _remembered(path: Path, key: str, find: Callable[[], dict[str, Any]]) -> Precision:
@@ -102,7 +103,7 @@ def _found(base: Base, adapter: AdapterSettings, latent_shape: tuple[int, ...], 
     """The format and why."""
     channels = max(base.unet.config.block_out_channels)
     if channels < FEWEST_CHANNELS:
-        return {"precision": "fp32", "why": f"{channels} channels: below {FEWEST_CHANNELS} bf16 was slower wherever it was measured"}
+        return {"precision": "bf16-products", "why": f"{channels} channels: below {FEWEST_CHANNELS} only products gain by bf16"}
     plain, half = _trial(base, adapter, latent_shape, conditioning)
     return {"precision": "bf16" if plain > GAIN_WANTED * half else "fp32", "why": "trial", "fp32_seconds": plain, "bf16_seconds": half}
 

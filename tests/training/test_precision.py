@@ -59,7 +59,7 @@ def test_the_trial_is_made_once_and_leaves_the_base_alone(base, tmp_path: Path, 
 def test_a_narrow_base_needs_no_trial_and_the_reason_is_kept(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
     monkeypatch.setattr(precision, "_seconds", lambda *_: pytest.fail("measured"))
-    assert choose("auto", base, tmp_path) == "fp32"
+    assert choose("auto", base, tmp_path) == "bf16-products"
     (kept,) = json.loads((tmp_path / "precision.json").read_text()).values()
     assert str(max(base.unet.config.block_out_channels)) in kept["why"]
 
@@ -68,7 +68,7 @@ def test_a_narrow_base_needs_no_trial_and_the_reason_is_kept(base, tmp_path: Pat
 def test_a_damaged_memory_is_no_error(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
     (tmp_path / "precision.json").write_text("{")
-    assert choose("auto", base, tmp_path) == "fp32"
+    assert choose("auto", base, tmp_path) == "bf16-products"
     assert json.loads((tmp_path / "precision.json").read_text())
 
 
@@ -78,6 +78,29 @@ def test_bf16_must_earn_its_rounding(base, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(precision, "FEWEST_CHANNELS", 0)
     monkeypatch.setattr(precision, "_seconds", lambda one, *_: plain if one.dtype == torch.float32 else half)
     assert choose("auto", base, tmp_path) == chosen
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the rule is the CPU's")
+def test_a_processor_without_bf16_trains_in_fp32(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
+    assert choose("auto", base, tmp_path) == "fp32"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the memory is the CPU's")
+def test_an_answer_of_older_rules_is_not_taken(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "EDITION", 1)
+    choose("auto", base, tmp_path)
+    path = tmp_path / "precision.json"
+    path.write_text(path.read_text().replace("bf16-products", "fp32"))
+    assert choose("auto", base, tmp_path) == "fp32"
+    monkeypatch.setattr(precision, "EDITION", 2)
+    assert choose("auto", base, tmp_path) == "bf16-products"
+
+
+def test_products_in_bf16_leave_the_weights_in_float32(base) -> None:
+    set_precision(base, "bf16-products")
+    assert base.unet.dtype == base.text_encoders[0].dtype == base.dtype == torch.float32
 
 
 def test_the_autoencoder_keeps_its_format(base) -> None:

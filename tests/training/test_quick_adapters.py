@@ -116,7 +116,7 @@ def test_a_silenced_adapter_stays_silent(adapted: tuple[Base, list[nn.Parameter]
 @pytest.mark.parametrize("adapted", [AdapterSettings(rank=4, dropout=0.5), AdapterSettings(rank=4, kind="dora")], indirect=True)
 def test_dropout_and_dora_keep_their_own_way(adapted: tuple[Base, list[nn.Parameter]]) -> None:
     base, _ = adapted
-    assert not [layer for layer, _ in QuickAdapters(base, shape_of(base)).layers if isinstance(layer, LoraLayer)]
+    assert not [layer for layer, _ in QuickAdapters(base, shape_of(base)).anywhere if isinstance(layer, LoraLayer)]
 
 
 def test_a_base_in_16_bits_keeps_its_own_way(tiny_sd1: Path) -> None:
@@ -124,8 +124,8 @@ def test_a_base_in_16_bits_keeps_its_own_way(tiny_sd1: Path) -> None:
     base.unet.to(torch.bfloat16)
     adapters.create(base, AdapterSettings(rank=4), seed=1)
     quick = QuickAdapters(base, shape_of(base))
-    assert not quick.convolutions
-    assert not [layer for layer, _ in quick.layers if isinstance(layer, (LoraLayer, nn.Linear)) and layer in set(base.unet.modules())]
+    assert not quick.at_usual
+    assert not [layer for layer, _ in quick.anywhere if isinstance(layer, (LoraLayer, nn.Linear)) and layer in set(base.unet.modules())]
 
 
 def test_the_usual_shape_is_the_commonest_buckets() -> None:

@@ -1,0 +1,82 @@
+"""Products and convolutions with frozen weights through oneDNN, differentiable with respect to their input alone.
+
+In: a layer, the shape that it will mostly see, the format of its products. Out: tensors in float32. PyTorch gives float32 products to MKL, which on AMD processors runs at
+half of oneDNN's rate, and brings a convolution's weights into oneDNN's own layout at every call; here they are laid out once, for both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+
+def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """rows @ weight.T + bias, in the format of rows. rows: [..., in]; weight: [out, in]."""
+    return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+
+
+class FrozenLinear(Function):
+    """x W^T + b with a gradient for x alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.weight = weight
+        return product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return product(grad.contiguous(), ctx.weight.t()), None, None
+
+
+class FrozenConvolution(Function):
+    """A convolution of stride 1 with a gradient for its input alone, which is a convolution with the turned kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: LaidOutConvolution) -> Tensor:
+        ctx.layer = layer
+        return _convolve(x.to(layer.dtype), layer.ahead, layer.bias, layer.padding).float()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        layer = ctx.layer
+        return _convolve(grad.to(layer.dtype), layer.back, None, layer.back_padding).float(), None
+
+
+class LaidOutConvolution:
+    """A convolution's weights in oneDNN's own layout, for both directions, at pictures of one shape [B, C, h, w]."""
+
+    def __init__(self, layer: Any, shape: Sequence[int], dtype: torch.dtype) -> None:
+        weight = layer.weight.detach().to(dtype)
+        height, width = layer.kernel_size
+        self.dtype = dtype
+        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+        self.padding = list(layer.padding)
+        self.back_padding = [height - 1 - self.padding[0], width - 1 - self.padding[1]]
+        after = [size + 2 * pad - kernel + 1 for size, pad, kernel in zip(shape[2:], self.padding, (height, width), strict=True)]
+        self.ahead = _lay_out(weight, self.padding, shape)
+        self.back = _lay_out(weight.flip(2, 3).transpose(0, 1).contiguous(), self.back_padding, (shape[0], weight.shape[0], *after))
+
+
+class LaidOutLinear:
+    """A linear layer's weights in oneDNN's own layout, for both directions, at a count of rows."""
+
+    def __init__(self, layer: nn.Linear, rows: int, dtype: torch.dtype) -> None:
+        weight = layer.weight.detach().to(dtype)
+        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+        self.ahead = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+        self.back = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), rows)
+
+
+def _lay_out(weight: Tensor, padding: list[int], shape: Sequence[int]) -> Tensor:
+    return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, [1, 1], [1, 1], 1, list(shape))
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int]) -> Tensor:
+    return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, padding, [1, 1], [1, 1], 1, "none", [], "")
