@@ -40,13 +40,12 @@ class FrozenConvolution(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: LaidOutConvolution) -> Tensor:
         ctx.layer = layer
-        return _convolve(x.to(layer.dtype), layer.ahead, layer.bias, layer.padding).float()
+        return convolve_ahead(x, layer)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        layer = ctx.layer
-        return _convolve(grad.to(layer.dtype), layer.back, None, layer.back_padding).float(), None
+        return convolve_back(grad, ctx.layer), None
 
 
 class LaidOutConvolution:
@@ -72,6 +71,16 @@ class LaidOutLinear:
         self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
         self.ahead = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
         self.back = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), rows)
+
+
+def convolve_ahead(x: Tensor, layer: LaidOutConvolution) -> Tensor:
+    """The convolution, in the layer's format. Returns float32."""
+    return _convolve(x.to(layer.dtype), layer.ahead, layer.bias, layer.padding).float()
+
+
+def convolve_back(grad: Tensor, layer: LaidOutConvolution) -> Tensor:
+    """Its gradient with respect to x. Returns float32."""
+    return _convolve(grad.to(layer.dtype), layer.back, None, layer.back_padding).float()
 
 
 def _lay_out(weight: Tensor, padding: list[int], shape: Sequence[int]) -> Tensor:

@@ -30,6 +30,7 @@ from pipelines.families.base import Base
 from training.bf16_products import MergedWeights, quick_in_bf16
 from training.onednn import FrozenConvolution, FrozenLinear, LaidOutConvolution, product
 from training.plain_layers import is_frozen, is_plain_attention, is_plain_convolution, is_pointwise, plain_adapters
+from training.quick_residual import is_plain_residual, quick_residual
 
 LAID_OUT_BYTES = 2**30  # above this the copies cost more memory than the time they save
 FEWEST_ROWS = 16  # below this a linear layer is faster as it is
@@ -51,6 +52,8 @@ class QuickAdapters:
         for module in adapters.components(base).values():
             self.anywhere += _quick_layers(module, name, apart=in_bf16)
         self.at_usual += _quick_convolutions(base.unet, name, products)
+        if self.at_usual:
+            self.at_usual += [(layer, quick_residual(layer, products)) for layer in base.unet.modules() if is_plain_residual(layer)]
         if in_bf16:
             self.merged, anywhere, at_usual = quick_in_bf16(base.unet, in_bf16, name)
             self.anywhere += anywhere
