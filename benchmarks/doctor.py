@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import planted as plant
+from benchmarks import spoiled as spoil
 from pipelines.card import Intent
 from training.dataset import load_dataset
 from training.decode import SUFFIXES, open_image
@@ -62,7 +63,7 @@ class Outcome:
 
 
 def spoiled_set(
-    folder: Path, source: Source, samples: Sequence[plant.Sample], others: Sequence[plant.Sample], *, rng: np.random.Generator
+    folder: Path, source: Source, samples: Sequence[spoil.Sample], others: Sequence[spoil.Sample], *, rng: np.random.Generator
 ) -> tuple:
     """Writes one set; returns (planted faults, names of the pictures that stayed good)."""
     order = [samples[index] for index in rng.permutation(len(samples))]
@@ -70,7 +71,7 @@ def spoiled_set(
     names = plant.write_good(folder, chosen)
     is_photos = source.name == "photos"
     each = 3 if is_photos else 4
-    found = plant.plant_pixels(folder, chosen, list(plant.PIXELS), each=each, rng=rng)
+    found = plant.plant_pixels(folder, chosen, list(spoil.PIXELS), each=each, rng=rng)
     found += plant.plant_files(folder, chosen, each=each, rng=rng)
     if source.intent != "style":  # styles may show crowds
         found += plant.plant_several(folder, chosen, each=8, rng=rng)
@@ -86,7 +87,7 @@ def spoiled_set(
 def recall(seed: int) -> None:
     """Prints the table of recall and false alarms by kind."""
     rng = np.random.default_rng(seed)
-    pools = {source.name: plant.folder_samples(SAMPLES / source.name) for source in SOURCES[:3]} | {"photos": plant.photo_samples()}
+    pools = {source.name: spoil.folder_samples(SAMPLES / source.name) for source in SOURCES[:3]} | {"photos": spoil.photo_samples()}
     outcomes = []
     with tempfile.TemporaryDirectory() as place:
         for source in SOURCES:
@@ -153,14 +154,14 @@ def portraits(folder: Path) -> None:
         called = []
         for picture, (left, top, right, bottom) in whole:
             box = (left * picture.width, top * picture.height, right * picture.width, bottom * picture.height)
-            parts = [plant.cut_face(picture, box, side=side, share=share) for side in range(4)]
+            parts = [spoil.cut_face(picture, box, side=side, share=share) for side in range(4)]
             called += [bool((faces := find_faces(np.asarray(part))) and faces[0].is_cut) for part in parts]
         print(f"| {share:.0%} | {len(called)} | {sum(called) / max(len(called), 1):.0%} |")
 
 
 def large_pictures(folder: Path, *, count: int, size: tuple[int, int], different: int = 20) -> None:
     """Writes `count` photographs as JPEG: `different` ones, each several times with other bytes behind its end, so that every file is new to the doctor."""
-    samples = plant.photo_samples()
+    samples = spoil.photo_samples()
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(different):

@@ -38,7 +38,7 @@ def test_the_subject_on_a_plain_background_is_the_focal_point():
 
 
 def test_a_face_goes_before_everything_else():
-    from benchmarks.planted import photo
+    from benchmarks.spoiled import photo
 
     picture = photo("astronaut.png")
     x, y = focal_point(measure(picture, id="x", size_hw=(512, 512)), picture)

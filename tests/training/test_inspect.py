@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks import planted as plant
+from benchmarks import spoiled as spoil
 from training.checks.table import CHECKS
 from training.dataset import load_dataset, with_edits
 from training.edit_log import LIST_NAME, LOG_NAME, EditLog
@@ -37,7 +38,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sound(place):
     """24 good pictures, and the report on them."""
-    plant.write_good(place / "sound", plant.folder_samples(SAMPLES / "product")[:24])
+    plant.write_good(place / "sound", spoil.folder_samples(SAMPLES / "product")[:24])
     dataset = load_dataset(place / "sound")
     return dataset, inspect_dataset(dataset, cache=place / "cache", **ABOUT)
 
@@ -45,14 +46,14 @@ def sound(place):
 @pytest.fixture(scope="module")
 def spoiled(place, sound):
     """The same with one fault of each kind; what was planted, and the report."""
-    samples = plant.folder_samples(SAMPLES / "product")[:24]
+    samples = spoil.folder_samples(SAMPLES / "product")[:24]
     rng = np.random.default_rng(3)
     folder = place / "spoiled"
     names = plant.write_good(folder, samples)
     found = plant.plant_files(folder, samples, each=1, rng=rng)
-    found += plant.plant_pixels(folder, samples, list(plant.PIXELS), each=1, rng=rng)
+    found += plant.plant_pixels(folder, samples, list(spoil.PIXELS), each=1, rng=rng)
     found += plant.plant_several(folder, samples, each=1, rng=rng)
-    found += plant.plant_unlike(folder, plant.photo_samples(), each=1, rng=rng)
+    found += plant.plant_unlike(folder, spoil.photo_samples(), each=1, rng=rng)
     found += plant.plant_captions(folder, names, trigger="fjordbottle", noun="bottle", each=1, rng=rng)
     found += plant.plant_identical(folder, [name for name in names if name not in {entry.name for entry in found}], each=3, rng=rng)
     dataset = load_dataset(folder)
@@ -184,7 +185,7 @@ def test_edits_that_change_pixels_are_looked_at_anew_and_others_are_not(sound):
 
 
 def test_the_same_background_and_the_same_view_are_noticed(tmp_path):
-    source = plant.folder_samples(SAMPLES / "product")[0].picture
+    source = spoil.folder_samples(SAMPLES / "product")[0].picture
     rng = np.random.default_rng(0)
     for number in range(12):
         pixels = np.asarray(source).astype(np.int16)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from benchmarks.planted import FACE, cut_face, photo
+from benchmarks.spoiled import FACE, cut_face, photo
 from training import measures
 from training.decode import jpeg_quality
 from training.faces import find_faces
