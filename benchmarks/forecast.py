@@ -60,7 +60,6 @@ def _forecast_or_run(bench: Bench, folder: Path, set_name: str, plan: str, *, st
         ("loop", "checkpoints"): 2,
         ("loop", "validations"): 2,
         ("loop", "preview_prompts"): (),
-        ("loop", "precision"): "fp32",
         ("loss", "prior_weight"): 0.0,
     }
     settings = make_plan(**answers, overrides={**fixed, **overrides}).settings

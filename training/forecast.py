@@ -7,6 +7,7 @@ In: settings, facts of base and device, and, where steps were timed on this devi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -56,7 +57,7 @@ class Speed:
     peak_px: int = 0  # side at which the peak was seen; 0: resolution_px
     is_checkpointed: bool = False
 
-    def step_seconds(self, batch: int, resolution_px: int) -> float:
+    def step_seconds(self, batch: float, resolution_px: int) -> float:
         """One micro-batch. Scales with the pixels from the resolution that was timed."""
         return self.fixed_seconds + batch * self.seconds_per_picture * (resolution_px / self.resolution_px) ** 2
 
@@ -117,7 +118,7 @@ def make_forecast(
     resolution = settings.pictures.resolution_px or base.native_size_px
     forward = speed.forward_seconds * (resolution / speed.resolution_px) ** 2
     batches = loop.accumulation * batches_a_pass(settings)
-    per_step = batches * speed.step_seconds(loop.batch, resolution)
+    per_step = batches * speed.step_seconds(_mean_batch(loop.batch, pictures), resolution)
     train = loop.steps * per_step
     entries = (pictures + held_out) * (2 if settings.pictures.flip else 1)
     drawn = len(loop.preview_prompts) * loop.checkpoints if loop.steps else 0
@@ -135,6 +136,11 @@ def make_forecast(
         disk_bytes=disk_bytes(settings, base, pictures=entries),
         is_measured=speed.peak_bytes > 0,
     )
+
+
+def _mean_batch(batch: int, pictures: int) -> float:
+    """Pictures a batch: the last one of an epoch holds what is left."""
+    return pictures / math.ceil(pictures / batch) if pictures else batch
 
 
 def batches_a_pass(settings: TrainSettings) -> int:

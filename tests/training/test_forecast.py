@@ -36,6 +36,11 @@ def test_timed_steps_make_the_forecast():
     assert forecast.seconds == pytest.approx(sum((4, 50, forecast.train_seconds, forecast.preview_seconds)))
 
 
+def test_the_last_batch_of_an_epoch_is_smaller_and_so_is_its_time():
+    forecast = make_forecast(SETTINGS, SD1, GPU, pictures=9, held_out=0, speed=TIMED)
+    assert forecast.sec_per_step == pytest.approx(0.1 + 3 * 0.2)  # 4, 4 and 1
+
+
 def test_accumulation_costs_time_but_no_memory():
     plain, more = (make_forecast(changed(accumulation=count), SD1, GPU, pictures=100, held_out=4) for count in (1, 4))
     assert more.sec_per_step == pytest.approx(4 * plain.sec_per_step)
