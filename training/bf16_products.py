@@ -230,21 +230,21 @@ class _FeedForward(Function):
     def forward(ctx: Any, x: Tensor, one: Tensor | None, two: Tensor | None, sides: tuple[LaidOutLinear, LaidOutLinear]) -> Tensor:
         rows = x.to(BF16)
         up, gate = product(rows, sides[0].ahead if one is None else one, sides[0].bias).chunk(2, dim=-1)
-        open_ = F.gelu(gate)
-        gated = up * open_
-        ctx.save_for_backward(rows if one is not None else None, one, two, up, gate, open_, gated if two is not None else None)
+        opened = F.gelu(gate)
+        gated = up * opened
+        ctx.save_for_backward(rows if one is not None else None, one, two, up, gate, opened, gated if two is not None else None)
         ctx.sides = sides
         return product(gated, sides[1].ahead if two is None else two, sides[1].bias).float()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        rows, one, two, up, gate, open_, gated = ctx.saved_tensors
+        rows, one, two, up, gate, opened, gated = ctx.saved_tensors
         grad = grad.to(BF16).contiguous()
         grad_gated = product(grad, ctx.sides[1].back if two is None else two.t())
         both = torch.empty(*up.shape[:-1], 2 * up.shape[-1], dtype=BF16)
         grad_up, grad_gate = both.chunk(2, dim=-1)
-        torch.mul(grad_gated, open_, out=grad_up)
+        torch.mul(grad_gated, opened, out=grad_up)
         grad_gate.copy_(torch.ops.aten.gelu_backward(grad_gated.mul_(up), gate))
         grad_one = None if one is None else _weight_gradient(both, rows)
         grad_two = None if two is None else _weight_gradient(grad, gated)

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+
+def test_what_is_kept_for_each_shape_is_bounded_unless_told_otherwise() -> None:
+    code = "import os; from pipelines.lean import load_libraries; load_libraries(); print(os.environ['LRU_CACHE_CAPACITY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "LRU_CACHE_CAPACITY"}
+    for told, kept in (({}, "16"), ({"LRU_CACHE_CAPACITY": "300"}, "300")):
+        printed = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**environment, **told}
+        ).stdout
+        assert printed.split() == [kept]
 
 
 def test_a_training_loads_no_scipy_and_others_still_can() -> None:
