@@ -52,14 +52,7 @@ def examine() -> Capability:
     disk = shutil.disk_usage(Path.cwd())
     facts = (
         ("device", f"{device.words}: {device.name}" if device.kind == "cpu" else device.name),
-        (
-            "precision",
-            "bf16"
-            if device.bf16
-            else "fp32, with bf16 where the processor multiplies it and it is faster"
-            if device.kind == "cpu"
-            else "fp16",
-        ),
+        ("precision", "bf16" if device.bf16 else "fp32, or bf16 where it is faster" if device.kind == "cpu" else "fp16"),
         ("memory", f"{size(device.free_bytes)} free of {size(device.memory_bytes)}"),
         ("disk", f"{size(disk.free)} free"),
         ("python", f"{sys.version.split()[0]} on {platform.system()} {platform.machine()}"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,21 +16,6 @@ from pipelines.settings import AdapterSettings
 from training.quick_adapters import QuickAdapters, usual_shape
 
 ROUNDING = 3e-5  # of a norm; float32 rounds at 1e-7, and a gradient has gone through some hundred sums
-
-
-@pytest.fixture(scope="module", params=["tiny_sd1", "tiny_sd2", "tiny_sdxl", "tiny_starter"])
-def base(request: pytest.FixtureRequest) -> Base:
-    return load_base(str(request.getfixturevalue(request.param)))
-
-
-@pytest.fixture
-def adapted(base: Base, request: pytest.FixtureRequest) -> Iterator[tuple[Base, list[nn.Parameter]]]:
-    parameters = adapters.create(base, request.param, seed=1)
-    with torch.no_grad():
-        for parameter in parameters:
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())), alpha=0.05)
-    yield base, parameters
-    adapters.detach(base)
 
 
 def shape_of(base: Base, *, batch: int = 2, side: int = 8) -> tuple[int, int, int, int]:
