@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipelines.settings import AdapterSettings
-from training.precision import DTYPES
+from training.precision import DTYPES, PRODUCTS
 from training.quick_adapters import QuickAdapters
 
 TEXT_WIDTH, TOKENS, TIME_WIDTH = 768, 77, 1280
@@ -52,7 +52,7 @@ def parse_options() -> argparse.Namespace:
 def measure(name: str, options: argparse.Namespace) -> None:
     """Rows of one format: the limit, the plain block, and ours where it differs."""
     dtype = DTYPES[name]
-    multiplied = torch.bfloat16 if name == "bf16-products" else dtype
+    multiplied = PRODUCTS[name]
     block, base = block_with_adapter(dtype, options)
     inputs = inputs_of(dtype, options)
     with FlopCounterMode(display=False) as counter:

@@ -131,9 +131,9 @@ class _KeptText:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        query = _heads(attn.to_q(hidden_states), attn.heads)
+        query = split_heads(attn.to_q(hidden_states), attn.heads)
         if encoder_hidden_states is None:
-            key, value = _heads(attn.to_k(hidden_states), attn.heads), _heads(attn.to_v(hidden_states), attn.heads)
+            key, value = split_heads(attn.to_k(hidden_states), attn.heads), split_heads(attn.to_v(hidden_states), attn.heads)
         else:
             key, value = self._text(attn, encoder_hidden_states)
         mixed = F.scaled_dot_product_attention(query, key, value)
@@ -142,12 +142,13 @@ class _KeptText:
     def _text(self, attn: Any, text: Tensor) -> tuple[Tensor, Tensor]:
         found = self.kept.get(id(text))
         if found is None or found[0] is not text:  # the tensor itself is kept, so that its id cannot be given away
-            found = text, _heads(attn.to_k(text), attn.heads), _heads(attn.to_v(text), attn.heads)
+            found = text, split_heads(attn.to_k(text), attn.heads), split_heads(attn.to_v(text), attn.heads)
             self.kept[id(text)] = found
         return found[1], found[2]
 
 
-def _heads(tokens: Tensor, heads: int) -> Tensor:
+def split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """[B, N, heads * d] as [B, heads, N, d]."""
     batch, count, width = tokens.shape
     return tokens.view(batch, count, heads, width // heads).transpose(1, 2)
 
@@ -155,7 +156,9 @@ def _heads(tokens: Tensor, heads: int) -> Tensor:
 @contextmanager
 def _text_kept(unet: nn.Module) -> Iterator[None]:
     """Plain attention layers compute as above, called directly: diffusers looks at its processor's signature at every call. Special ones stay."""
-    plain = [layer for layer in unet.modules() if isinstance(layer, Attention) and _is_plain(layer)]
+    plain = [
+        layer for layer in unet.modules() if isinstance(layer, Attention) and is_plain_attention(layer) and "forward" not in vars(layer)
+    ]
     for layer in plain:
         layer.forward = partial(_KeptText(), layer)  # type: ignore[method-assign]
     try:
@@ -165,10 +168,11 @@ def _text_kept(unet: nn.Module) -> Iterator[None]:
             del layer.forward
 
 
-def _is_plain(attn: Any) -> bool:
+def is_plain_attention(attn: Any) -> bool:
+    """True where AttnProcessor2_0 computes nothing but softmax(q k^T) v and its projection, dropout aside."""
     special = (attn.spatial_norm, attn.group_norm, attn.norm_cross, attn.norm_q, attn.norm_k, attn.added_kv_proj_dim)
     same_output = not attn.residual_connection and attn.rescale_output_factor == 1.0
-    return type(attn.processor) is AttnProcessor2_0 and same_output and not any(special) and "forward" not in vars(attn)
+    return type(attn.processor) is AttnProcessor2_0 and same_output and not any(special)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from pipelines.quicken import split_heads
 from training.onednn import LaidOutLinear, product
 from training.plain_layers import is_frozen, is_plain_attention, is_plain_feed_forward, is_pointwise
 
@@ -91,7 +92,7 @@ def quick_in_bf16(
     stacks += [(layer,) for layer in unet.modules() if layer in adapted and layer not in within]
     merged = MergedWeights(stacks, name)
     anywhere: list[tuple[nn.Module, Forward]] = [(layer, _adapted_forward(layer, merged)) for layer in adapted - within]
-    anywhere += [(layer, partial(_attention, layer, merged, _bias(layer.to_out[0]))) for layer in attentions]
+    anywhere += [(layer, partial(_attention, layer, merged, _bias(layer.to_out[0].get_base_layer()))) for layer in attentions]
     return merged, anywhere, [(layer, _feed_forward(layer, merged, adapted)) for layer in feed_forwards if _can_be_one(layer, adapted)]
 
 
@@ -130,12 +131,12 @@ def _factors(layers: list[Any]) -> tuple[list[nn.ModuleDict], list[nn.ModuleDict
 
 
 def _bias(layer: Any) -> Tensor | None:
-    bias = layer.get_base_layer().bias
-    return None if bias is None else bias.detach().to(BF16)
+    return None if layer.bias is None else layer.bias.detach().to(BF16)
 
 
 def _adapted_forward(layer: Any, merged: MergedWeights) -> Forward:
-    base, bias = layer.get_base_layer(), _bias(layer)
+    base = layer.get_base_layer()
+    bias = _bias(base)
 
     def linear(x: Tensor, *_: Any) -> Tensor:
         return F.linear(x.to(BF16), merged.of(layer), bias).float()
@@ -174,7 +175,7 @@ def _attention(
     else:
         query = F.linear(x.to(BF16), into).float()
         key, value = F.linear(text.to(BF16), of_text).float().chunk(2, dim=-1)  # type: ignore[arg-type]
-    parts = (part.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for part in (query, key, value))
+    parts = (split_heads(part, attn.heads) for part in (query, key, value))
     mixed = F.scaled_dot_product_attention(*parts).transpose(1, 2).reshape(x.shape)
     return F.linear(mixed.to(BF16), out, bias).float()
 
@@ -224,45 +225,46 @@ class _Attention(Function):
 
 
 class _FeedForward(Function):
-    """W2 (u * gelu(g)) + b2 with u, g = W1 x + b1. x: [..., C]; one and two: weights that learn, [2F, C] and [C, F], None where the sides' frozen ones are meant."""
+    """W2 (u * gelu(g)) + b2 with u, g = W1 x + b1. x: [..., C]; one and two: weights that learn, [2F, C] and [C, F], None where the frozen ones are meant."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, one: Tensor | None, two: Tensor | None, sides: tuple[LaidOutLinear, LaidOutLinear]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, one: Tensor | None, two: Tensor | None, biases: Sequence[Tensor | None], frozen: Sequence[Any]
+    ) -> Tensor:
         rows = x.to(BF16)
-        up, gate = product(rows, sides[0].ahead if one is None else one, sides[0].bias).chunk(2, dim=-1)
+        up, gate = product(rows, frozen[0].ahead if one is None else one, biases[0]).chunk(2, dim=-1)
         opened = F.gelu(gate)
         gated = up * opened
         ctx.save_for_backward(rows if one is not None else None, one, two, up, gate, opened, gated if two is not None else None)
-        ctx.sides = sides
-        return product(gated, sides[1].ahead if two is None else two, sides[1].bias).float()
+        ctx.frozen = frozen
+        return product(gated, frozen[1].ahead if two is None else two, biases[1]).float()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, one, two, up, gate, opened, gated = ctx.saved_tensors
         grad = grad.to(BF16).contiguous()
-        grad_gated = product(grad, ctx.sides[1].back if two is None else two.t())
+        grad_gated = product(grad, ctx.frozen[1].back if two is None else two.t())
         both = torch.empty(*up.shape[:-1], 2 * up.shape[-1], dtype=BF16)
         grad_up, grad_gate = both.chunk(2, dim=-1)
         torch.mul(grad_gated, opened, out=grad_up)
         grad_gate.copy_(torch.ops.aten.gelu_backward(grad_gated.mul_(up), gate))
         grad_one = None if one is None else _weight_gradient(both, rows)
         grad_two = None if two is None else _weight_gradient(grad, gated)
-        grad_x = product(both, ctx.sides[0].back if one is None else one.t()).float() if ctx.needs_input_grad[0] else None
-        return grad_x, grad_one, grad_two, None
+        grad_x = product(both, ctx.frozen[0].back if one is None else one.t()).float() if ctx.needs_input_grad[0] else None
+        return grad_x, grad_one, grad_two, None, None
 
 
 def _feed_forward(layer: Any, merged: MergedWeights, adapted: set[Any]) -> Forward:
-    """Laid out at the first call; always called with pictures of one shape."""
+    """Frozen weights are laid out at the first call; always called with pictures of one shape."""
     parts = layer.net[0].proj, layer.net[2]
-    sides: list[Any] = []
+    biases = [_bias(part.get_base_layer() if part in adapted else part) for part in parts]
+    frozen: list[LaidOutLinear | None] = []
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
-        if not sides:
-            sides.extend(
-                LaidOutLinear(part.get_base_layer() if part in adapted else part, x.numel() // x.shape[-1], BF16) for part in parts
-            )
-        return _FeedForward.apply(x, *(merged.of(part) if part in adapted else None for part in parts), tuple(sides))
+        if not frozen:
+            frozen.extend(None if part in adapted else LaidOutLinear(part, x.numel() // x.shape[-1], BF16) for part in parts)
+        return _FeedForward.apply(x, *(merged.of(part) if part in adapted else None for part in parts), biases, frozen)
 
     return forward
 

@@ -68,7 +68,6 @@ class LaidOutLinear:
 
     def __init__(self, layer: nn.Linear, rows: int, dtype: torch.dtype) -> None:
         weight = layer.weight.detach().to(dtype)
-        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
         self.ahead = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
         self.back = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), rows)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from diffusers.models.activations import GEGLU
-from diffusers.models.attention_processor import AttnProcessor2_0
 from peft.tuners.lora import LoraLayer
 from torch import nn
+
+from pipelines import quicken
 
 
 def plain_adapters(module: nn.Module, name: str) -> set[Any]:
@@ -43,10 +44,8 @@ def is_pointwise(layer: Any) -> bool:
 
 
 def is_plain_attention(attn: Any) -> bool:
-    """True where AttnProcessor2_0 computes nothing but softmax(q k^T) v and its projection."""
-    special = (attn.spatial_norm, attn.group_norm, attn.norm_cross, attn.norm_q, attn.norm_k, attn.added_kv_proj_dim)
-    same_output = not attn.residual_connection and attn.rescale_output_factor == 1.0
-    return type(attn.processor) is AttnProcessor2_0 and same_output and not _drops_out(attn.to_out) and not any(special)
+    """Plain for drawing, and without dropout."""
+    return quicken.is_plain_attention(attn) and not _drops_out(attn.to_out)
 
 
 def is_plain_feed_forward(layer: Any) -> bool:

@@ -1,7 +1,7 @@
 """Which number format trains fastest on this device and base without losing safety: asked for, known, or measured by a short trial.
 
-In: the wish, the base, the adapter and the size of a step. Out: "fp32", "bf16", "fp16", or "bf16-products" (float32 with products in bf16, narrow bases). An answer that was not asked for is remembered in `folder` with
-its reason, so that a resumed run and the next run choose alike. Does not change the base (`set_precision` does, when told).
+In: the wish, the base, the adapter and the size of a step. Out: "fp32", "bf16", "fp16", or "bf16-products" (float32 with products in bf16, for narrow bases).
+An answer that was not asked for is remembered in `folder` with its reason, so that a resumed run and the next run choose alike. Does not change the base (`set_precision` does, when told).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "bf16", "fp16", "bf16-products"]
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "bf16-products": torch.float32}
+PRODUCTS = {**DTYPES, "bf16-products": torch.bfloat16}  # the format that a layer's products are taken in
 GAIN_WANTED = 1.1  # bf16 must be this much faster to be worth its rounding
 CLEAR = 1.5  # a difference that needs no second look
 ROUNDS = 3

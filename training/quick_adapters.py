@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from pipelines import adapter as adapters
 from pipelines.families.base import Base
+from pipelines.quicken import split_heads
 from training.bf16_products import MergedWeights, quick_in_bf16
 from training.onednn import FrozenConvolution, FrozenLinear, LaidOutConvolution, product
 from training.plain_layers import is_frozen, is_plain_attention, is_plain_convolution, is_pointwise, plain_adapters
@@ -182,11 +183,6 @@ def _attention(
     if attention_mask is not None:
         return attn.processor(attn, hidden_states, encoder_hidden_states, attention_mask)
     source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-    query, key, value = (_heads(part, attn.heads) for part in (attn.to_q(hidden_states), attn.to_k(source), attn.to_v(source)))
+    query, key, value = (split_heads(part, attn.heads) for part in (attn.to_q(hidden_states), attn.to_k(source), attn.to_v(source)))
     mixed = F.scaled_dot_product_attention(query, key, value)
     return attn.to_out[0](mixed.transpose(1, 2).reshape(hidden_states.shape))
-
-
-def _heads(tokens: Tensor, heads: int) -> Tensor:
-    batch, count, width = tokens.shape
-    return tokens.view(batch, count, heads, width // heads).transpose(1, 2)

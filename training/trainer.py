@@ -32,12 +32,11 @@ from training.config import TrainSettings
 from training.latents import Batch, CachedDataset, CachedPicture
 from training.losses import picture_losses, snr_of, target_of, timestep_weights
 from training.optim import build_optimizer, milestones, rate_share, set_rate
-from training.precision import Precision, set_precision
+from training.precision import PRODUCTS, Precision, set_precision
 from training.quick_adapters import QuickAdapters, usual_shape
 from training.validation import held_out_loss, sample_budget
 
 NAME = "adapter"
-AUTOCAST = {"fp32": "no", "bf16-products": "no", "bf16": "bf16", "fp16": "fp16"}
 STATE_SECONDS = 120  # of work that a kill costs at most: checkpoints stand far apart where the rate has fallen
 
 
@@ -58,7 +57,8 @@ class Trainer:
         self.base, self.cached, self.prior, self.settings, self.folder, self.card = base, cached, prior, settings, folder, card
         self.precision = precision
         set_precision(base, precision)
-        self.accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision=AUTOCAST[precision])
+        autocast = "no" if base.dtype == torch.float32 else precision
+        self.accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision=autocast)
         self.parameters = adapters.create(base, settings.adapter, seed=settings.loop.seed, name=NAME)
         if settings.loop.gradient_checkpointing:
             self._checkpoint_gradients()
@@ -71,7 +71,7 @@ class Trainer:
         self.prior_order = self._order_of(prior.training) if prior else None
         buckets = [picture.bucket for picture in cached.training for _ in range(picture.repeats)]
         shape = usual_shape(buckets, batch=settings.loop.batch, channels=base.unet.config.in_channels, stride_px=base.stride_px)
-        self.quick = QuickAdapters(base, shape, name=NAME, products=torch.bfloat16 if precision == "bf16-products" else torch.float32)
+        self.quick = QuickAdapters(base, shape, name=NAME, products=PRODUCTS[precision])
         self.chunks = 1  # pieces that each micro-batch is cut into for memory
         self.held_out: list[tuple[int, float]] = []
 
