@@ -110,7 +110,7 @@ def _draw_group(
             yield from _draw_group(base, settings, part, strengths=strengths, told=told)
         return
     for wish, latent in zip(group, latents, strict=True):
-        picture = decode(base, latent[None])
+        picture = decode(base, latent[None], lossy=settings.speed == "fast")
         yield Drawn(picture, wish.prompt, wish.seed, used, settings.model_copy(update={"negative_prompt": wish.negative_prompt}))
 
 
@@ -150,12 +150,12 @@ def _unwanted(base: Base, prompts: Sequence[str]) -> Conditioning:
     return Conditioning(coded.hidden * said.view(-1, 1, 1), coded.pooled * said.view(-1, 1))
 
 
-def decode(base: Base, latents: Tensor) -> Image.Image:
-    """The picture of one latent [1, C, h, w]; in tiles where memory does not suffice for the whole. Raises OutOfMemory."""
+def decode(base: Base, latents: Tensor, *, lossy: bool = False) -> Image.Image:
+    """The picture of one latent [1, C, h, w]; in tiles where memory does not suffice for the whole. lossy: as quicken.py has it. Raises OutOfMemory."""
     height_px, width_px = (side * base.stride_px for side in latents.shape[-2:])
     size = DrawSettings(width_px=width_px, height_px=height_px)
     try:
-        with _memory_named(size), quick_decoder(base):
+        with _memory_named(size), quick_decoder(base, lossy=lossy):
             return to_picture(base.decode_latents(latents)[0])
     except OutOfMemory:
         if not hasattr(base.vae, "enable_tiling"):

@@ -1,8 +1,9 @@
 """Makes a base draw faster without changing what it draws, for as long as a `with` block lasts.
 
 In: a `Base` with or without adapters. Out: the same base; inside the block its adapters are folded into the weights, the prompt's keys and values are
-computed once instead of at every step, and on a CPU convolutions and linear layers go through oneDNN with weights laid out beforehand. At the end everything
-is exactly as before: no weight is written to, the folded ones only stand in for the originals. Measured by benchmarks/preview_vs_diffusers.py.
+computed once instead of at every step, and on a CPU convolutions and linear layers go through oneDNN with weights laid out beforehand; where pictures may differ
+a little, in bf16 on processors that multiply it. At the end everything is exactly as before: no weight is written to, the folded ones only stand in for the
+originals. Measured by benchmarks/preview_vs_diffusers.py.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from pipelines.families.base import Base
 FOLD_BYTES = 4 * 2**30  # above this the folded copies of the weights cost more memory than the time they save
 FEWEST_ROWS = 16  # below this a linear layer is faster as it is
 Packed = tuple[Tensor, int, Tensor]  # the weight, its version when it was laid out, and the layout
-_packed_weights: WeakKeyDictionary[nn.Module, Packed] = (
-    WeakKeyDictionary()
-)  # of bases' own weights, which stay the same from picture to picture
+Kept = MutableMapping[nn.Module, Packed]
+# Of bases' own weights, which stay the same from picture to picture, by the format of their products.
+_packed_weights: dict[torch.dtype, Kept] = {torch.float32: WeakKeyDictionary(), torch.bfloat16: WeakKeyDictionary()}
 
 
 @contextmanager
 def quickened(base: Base, *, lossy: bool = False) -> Iterator[None]:
-    """Fast drawing inside the block. lossy: adapters may be folded into 16-bit weights too, which rounds them."""
+    """Fast drawing inside the block. lossy: products may be taken in 16 bits, and adapters folded into 16-bit weights, which rounds them."""
     with ExitStack() as stack:
         stack.enter_context(_evaluating(base))
         stand_ins = stack.enter_context(folded(base, lossy=lossy))
@@ -40,28 +41,41 @@ def quickened(base: Base, *, lossy: bool = False) -> Iterator[None]:
         stack.enter_context(torch.autocast(base.device.type, enabled=False))
         stack.enter_context(_text_kept(base.unet))
         if base.device.type == "cpu":
-            stack.enter_context(_packed(base.unet, stand_ins))
+            stack.enter_context(_packed(base.unet, stand_ins, products=_products(lossy=lossy)))
         yield
 
 
 @contextmanager
-def quick_decoder(base: Base) -> Iterator[None]:
+def quick_decoder(base: Base, *, lossy: bool = False) -> Iterator[None]:
     """The same for the autoencoder alone."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         if base.device.type == "cpu":
-            stack.enter_context(_packed(base.vae, frozenset()))
+            stack.enter_context(_packed(base.vae, frozenset(), products=_products(lossy=lossy)))
         yield
 
 
 @contextmanager
 def quick_encoders(base: Base) -> Iterator[None]:
-    """The same for encoding pictures of one shape, and prompts. Layouts are made for this block alone, whatever was encoded before it: same picture, same bits."""
+    """The same for encoding pictures of one shape, and prompts. Layouts are made for this block alone, whatever was encoded before it: same picture, same bits.
+
+    Pictures may be encoded in bf16: of the starter's latents that changes 2 %, of what its decoder makes of them 0.4 of 255.
+    """
     with ExitStack() as stack:
         if base.device.type == "cpu":
-            for module in (base.vae, *base.text_encoders):
-                stack.enter_context(_packed(module, frozenset(module.modules())))
+            stack.enter_context(_packed(base.vae, frozenset(base.vae.modules()), products=_products(lossy=True)))
+            for module in base.text_encoders:
+                stack.enter_context(_packed(module, frozenset(module.modules()), products=torch.float32))
         yield
+
+
+def cpu_multiplies_bf16() -> bool:
+    """True where the processor multiplies bf16 natively (AVX512-BF16 or AMX); elsewhere it is emulated and slower."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _products(*, lossy: bool) -> torch.dtype:
+    return torch.bfloat16 if lossy and cpu_multiplies_bf16() else torch.float32
 
 
 @contextmanager
@@ -176,22 +190,25 @@ def is_plain_attention(attn: Any) -> bool:
 
 
 @contextmanager
-def _packed(module: nn.Module, stand_ins: frozenset[nn.Module]) -> Iterator[None]:
-    """Float32 convolutions and linear layers through oneDNN, weights in its own layout.
+def _packed(module: nn.Module, stand_ins: frozenset[nn.Module], *, products: torch.dtype) -> Iterator[None]:
+    """Float32 convolutions and linear layers through oneDNN, weights in its own layout and in the format of the products.
 
     PyTorch would bring a convolution's weights into it at every call, and gives linear layers to MKL, which on AMD runs at half the speed (95 against
     200 GFLOP/s on a Zen 5 core). The layouts of stand_ins and of adapters are forgotten at the end, those of the base's own weights are kept: a fused
     optimizer writes to an adapter's weights without raising their version, so a layout kept from an earlier picture could not be told to be stale.
     """
     layers = [layer for layer in module.modules() if _can_pack(layer)]
-    if not torch.backends.mkldnn.is_available() or not _fits_beside(layers):
+    if not torch.backends.mkldnn.is_available() or not _fits_beside(layers, products):
         layers = []
     passing: dict[nn.Module, Packed] = {}
     adapted = [layer for layer in module.modules() if isinstance(layer, LoraLayer)]
     taught = {part for layer in adapted for parts in (layer.lora_A, layer.lora_B) for part in parts.values()}
+    has_norms = any(isinstance(layer, nn.GroupNorm | nn.LayerNorm) for layer in module.modules())
+    between = torch.float32 if has_norms else products  # in bf16 a norm takes four times as long
     for layer in layers:
-        kept = passing if layer in stand_ins or layer in taught else _packed_weights
-        layer.forward = _packed_convolution(layer, kept) if isinstance(layer, nn.Conv2d) else _packed_linear(layer, kept)  # type: ignore[method-assign]
+        kept = passing if layer in stand_ins or layer in taught else _packed_weights[products]
+        pack = _packed_convolution if isinstance(layer, nn.Conv2d) else _packed_linear
+        layer.forward = pack(layer, kept, products, between)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -209,39 +226,46 @@ def _can_pack(layer: nn.Module) -> bool:
     return usual and "forward" not in vars(layer) and layer.weight.dtype == torch.float32
 
 
-def _fits_beside(layers: list[nn.Module]) -> bool:
+def _fits_beside(layers: list[nn.Module], products: torch.dtype) -> bool:
     """True when a second copy of the weights leaves at least half of the free memory, or is there already."""
     import psutil
 
-    new = [layer for layer in layers if layer not in _packed_weights]
-    return sum(layer.weight.nbytes for layer in new) <= psutil.virtual_memory().available / 2  # type: ignore[union-attr,misc]
+    new = [layer for layer in layers if layer not in _packed_weights[products]]
+    return sum(layer.weight.numel() * products.itemsize for layer in new) <= psutil.virtual_memory().available / 2  # type: ignore[union-attr,misc]
 
 
-def _packed_convolution(layer: nn.Conv2d, kept: MutableMapping[nn.Module, Packed]) -> Callable[[Tensor], Tensor]:
+def _packed_convolution(layer: nn.Conv2d, kept: Kept, products: torch.dtype, between: torch.dtype) -> Callable[[Tensor], Tensor]:
     padding, stride, dilation, groups = list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups
+    bias = None if layer.bias is None else layer.bias.detach().to(products)
 
     def forward(pictures: Tensor) -> Tensor:
         def lay_out(weight: Tensor) -> Tensor:
-            return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, list(pictures.shape))
+            return torch.ops.mkldnn._reorder_convolution_weight(
+                weight.to(products), padding, stride, dilation, groups, list(pictures.shape)
+            )
 
         weight = _laid_out(layer, kept, lay_out)
-        return torch.ops.mkldnn._convolution_pointwise(pictures, weight, layer.bias, padding, stride, dilation, groups, "none", [], "")
+        return torch.ops.mkldnn._convolution_pointwise(
+            pictures.to(products), weight, bias, padding, stride, dilation, groups, "none", [], ""
+        ).to(between)
 
     return forward
 
 
-def _packed_linear(layer: nn.Linear, kept: MutableMapping[nn.Module, Packed]) -> Callable[[Tensor], Tensor]:
+def _packed_linear(layer: nn.Linear, kept: Kept, products: torch.dtype, between: torch.dtype) -> Callable[[Tensor], Tensor]:
+    bias = None if layer.bias is None else layer.bias.detach().to(products)
+
     def forward(rows: Tensor) -> Tensor:
         count = rows.numel() // rows.shape[-1]
         if count < FEWEST_ROWS:
-            return F.linear(rows, layer.weight, layer.bias)
-        weight = _laid_out(layer, kept, lambda weight: torch.ops.mkldnn._reorder_linear_weight(weight, count))
-        return torch.ops.mkldnn._linear_pointwise(rows, weight, layer.bias, "none", [], "")
+            return F.linear(rows.to(layer.weight.dtype), layer.weight, layer.bias).to(between)
+        weight = _laid_out(layer, kept, lambda weight: torch.ops.mkldnn._reorder_linear_weight(weight.to(products), count))
+        return torch.ops.mkldnn._linear_pointwise(rows.to(products), weight, bias, "none", [], "").to(between)
 
     return forward
 
 
-def _laid_out(layer: nn.Module, kept: MutableMapping[nn.Module, Packed], lay_out: Callable[[Tensor], Tensor]) -> Tensor:
+def _laid_out(layer: nn.Module, kept: Kept, lay_out: Callable[[Tensor], Tensor]) -> Tensor:
     """The layer's weight in oneDNN's layout; made anew when the weight is another one, or was written to."""
     weight: Tensor = layer.weight  # type: ignore[assignment]
     version = 0 if weight.is_inference() else weight._version

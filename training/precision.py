@@ -22,6 +22,7 @@ from pipelines.atomic import write_atomically
 from pipelines.errors import ConfigError
 from pipelines.families.base import Base, Conditioning
 from pipelines.families.quiet import quiet
+from pipelines.quicken import cpu_multiplies_bf16
 from pipelines.settings import AdapterSettings
 from training.quick_adapters import QuickAdapters
 
@@ -63,7 +64,7 @@ def settled_precision(wanted: str, kind: str) -> Precision | None:
         return wanted  # type: ignore[return-value]
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    if kind != "cpu" or not _cpu_has_bf16():
+    if kind != "cpu" or not cpu_multiplies_bf16():
         return "fp32"
     return None
 
@@ -74,11 +75,6 @@ def set_precision(base: Base, precision: Precision) -> None:
         for module in (base.unet, *base.text_encoders):
             module.to(DTYPES[precision])
     base.dtype = DTYPES[precision]
-
-
-def _cpu_has_bf16() -> bool:
-    """True where the processor multiplies bf16 natively (AVX512-BF16 or AMX); elsewhere it is emulated and slower."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _key(base: Base, adapter: AdapterSettings, latent_shape: tuple[int, ...]) -> str:

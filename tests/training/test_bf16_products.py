@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from pipelines import adapter as adapters
 from pipelines.families.base import Base, Conditioning
+from pipelines.quicken import cpu_multiplies_bf16
 from pipelines.settings import AdapterSettings
 from training import bf16_products
-from training.precision import _cpu_has_bf16
 from training.quick_adapters import QuickAdapters
 
-pytestmark = pytest.mark.skipif(not _cpu_has_bf16(), reason="needs a processor that multiplies bf16")
+pytestmark = pytest.mark.skipif(not cpu_multiplies_bf16(), reason="needs a processor that multiplies bf16")
 
 ROUNDING = 0.02  # of a norm: bf16 rounds at 2^-9, and a picture goes through some forty products one after another
 BF16 = torch.bfloat16

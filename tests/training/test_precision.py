@@ -41,7 +41,7 @@ def test_what_was_asked_for_is_taken(base, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the trial is the CPU's")
 def test_the_trial_is_made_once_and_leaves_the_base_alone(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: True)
     monkeypatch.setattr(precision, "FEWEST_CHANNELS", 0)
     before = {name: tensor.clone() for name, tensor in base.unet.state_dict().items()}
     chosen = choose("auto", base, tmp_path)
@@ -57,7 +57,7 @@ def test_the_trial_is_made_once_and_leaves_the_base_alone(base, tmp_path: Path, 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the rule is the CPU's")
 def test_a_narrow_base_needs_no_trial_and_the_reason_is_kept(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: True)
     monkeypatch.setattr(precision, "_seconds", lambda *_: pytest.fail("measured"))
     assert choose("auto", base, tmp_path) == "bf16-products"
     (kept,) = json.loads((tmp_path / "precision.json").read_text()).values()
@@ -66,7 +66,7 @@ def test_a_narrow_base_needs_no_trial_and_the_reason_is_kept(base, tmp_path: Pat
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the memory is the CPU's")
 def test_a_damaged_memory_is_no_error(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: True)
     (tmp_path / "precision.json").write_text("{")
     assert choose("auto", base, tmp_path) == "bf16-products"
     assert json.loads((tmp_path / "precision.json").read_text())
@@ -74,7 +74,7 @@ def test_a_damaged_memory_is_no_error(base, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("plain", "half", "chosen"), [(3.0, 1.0, "bf16"), (1.0, 3.0, "fp32"), (1.05, 1.0, "fp32")])
 def test_bf16_must_earn_its_rounding(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: float, half: float, chosen: str) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: True)
     monkeypatch.setattr(precision, "FEWEST_CHANNELS", 0)
     monkeypatch.setattr(precision, "_seconds", lambda one, *_: plain if one.dtype == torch.float32 else half)
     assert choose("auto", base, tmp_path) == chosen
@@ -82,13 +82,13 @@ def test_bf16_must_earn_its_rounding(base, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the rule is the CPU's")
 def test_a_processor_without_bf16_trains_in_fp32(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: False)
     assert choose("auto", base, tmp_path) == "fp32"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the memory is the CPU's")
 def test_an_answer_of_older_rules_is_not_taken(base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "cpu_multiplies_bf16", lambda: True)
     monkeypatch.setattr(precision, "EDITION", 1)
     choose("auto", base, tmp_path)
     path = tmp_path / "precision.json"

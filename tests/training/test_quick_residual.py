@@ -6,12 +6,12 @@ import pytest
 import torch
 from diffusers.models.resnet import ResnetBlock2D
 
-from training.precision import _cpu_has_bf16
+from pipelines.quicken import cpu_multiplies_bf16
 from training.quick_residual import is_plain_residual, quick_residual
 
 PRODUCTS = [
     pytest.param(torch.float32, 1e-5, id="fp32"),
-    pytest.param(torch.bfloat16, 0.02, marks=pytest.mark.skipif(not _cpu_has_bf16(), reason="needs bf16"), id="bf16"),
+    pytest.param(torch.bfloat16, 0.02, marks=pytest.mark.skipif(not cpu_multiplies_bf16(), reason="needs bf16"), id="bf16"),
 ]
 
 
