@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from importlib import import_module
 
 import typer
@@ -33,12 +34,26 @@ COMMANDS = {
     "demo": ("machine:demo", "The whole way on sample pictures: check, train, compare, export; ends with a page to look at."),
     "ui": ("machine:ui", "Open the studio in the browser."),
 }
+# Whatever they are told, these load a base. `train` and `demo` do so late, if at all.
+DRAWING = frozenset({"preview", "board", "verdict", "export", "import"})
 
 
 def load_command(name: str) -> Callable:
     """The function behind a command."""
     module, function = COMMANDS[name][0].split(":")
-    return getattr(import_module(f"app.commands.{module}"), function)
+    command = getattr(import_module(f"app.commands.{module}"), function)
+    return _with_libraries(command) if name in DRAWING else command
+
+
+def _with_libraries(command: Callable) -> Callable:
+    @wraps(command)
+    def run(*arguments: object, **options: object) -> None:
+        from pipelines.lean import load_libraries
+
+        load_libraries()
+        command(*arguments, **options)
+
+    return run
 
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:

@@ -208,9 +208,6 @@ def _keep_warm(workspace: Workspace, artist: Artist) -> None:
 
 def train_one(run: Run, *, with_verdict: bool = True) -> int:
     """One training in this process; its end stands in the run. Returns the exit code."""
-    from pipelines.lean import load_libraries
-
-    load_libraries()
     from training.execute import execute
 
     is_cancelled = (
@@ -246,15 +243,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--caption", type=Path)
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if chosen.run or chosen.folder or chosen.judge or chosen.draw is not None:
+        from pipelines.lean import load_libraries
+
+        load_libraries()
     if chosen.run or chosen.folder:
         return train_one(open_run(chosen.run or chosen.folder), with_verdict=not chosen.leave_verdict)
     if chosen.judge:
         judge(open_run(chosen.judge))
         return 0
     if chosen.draw is not None:
-        from pipelines.lean import load_libraries
-
-        load_libraries()
         from app.artist import serve
 
         serve(chosen.draw)

@@ -27,6 +27,10 @@ kept_libraries: list[Any] = []  # a library that is let go takes its names with 
 
 def main() -> None:
     record, kind, *rest = sys.argv[1:]
+    if kind == "ours":  # what the worker does
+        from pipelines.lean import load_libraries
+
+        load_libraries()
     import torch
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -43,9 +47,6 @@ def main() -> None:
 
 def run_ours(folder: Path) -> None:
     """What the worker does."""
-    from pipelines.lean import load_libraries
-
-    load_libraries()
     from training.execute import execute
     from training.runs import open_run
 

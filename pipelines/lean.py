@@ -1,11 +1,13 @@
 """Loads transformers and diffusers without scipy, which both import because it lies there and of which nothing here makes use: 55 MB and 0.7 s of every training;
-and keeps PyTorch's bridge to oneDNN from keeping something for every shape that it meets.
+without the garbage collector, which would look through their 650,000 objects again and again; and keeps PyTorch's bridge to oneDNN from keeping something for
+every shape that it meets.
 
 In: nothing. Out: both libraries imported. From then on they take scipy for absent (diffusers' beta sigmas would say so); everyone else may import it.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -15,9 +17,14 @@ OPERATIONS_KEPT = "16"
 
 
 def load_libraries() -> None:
-    """To be called before anything else imports them; without effect afterwards."""
+    """To be called before anything else imports them; without effect afterwards.
+
+    What they made is never garbage, so the collector is told to leave it alone for good: importing takes 3.1 instead of 4.1 s, the end of the process 0.2
+    instead of 1.2 s.
+    """
     if "transformers" in sys.modules or "scipy" in sys.modules:
         return
+    gc.disable()
     os.environ.setdefault("LRU_CACHE_CAPACITY", OPERATIONS_KEPT)
     sys.modules["scipy"] = None  # type: ignore[assignment]  # what Python's import system takes for "not there"
     try:
@@ -25,3 +32,5 @@ def load_libraries() -> None:
         from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401
     finally:
         del sys.modules["scipy"]
+        gc.freeze()
+        gc.enable()

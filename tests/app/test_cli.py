@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
 import shutil
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.cli import COMMANDS, load_command
+from app.cli import COMMANDS, DRAWING, load_command
 from app.fields import flag_names
 from pipelines.settings import leaves
 from training.config import TrainSettings
@@ -40,6 +42,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_list_of_commands_says_what_each_command_says(name: str) -> None:
     command = load_command(name)
     assert (command.__doc__ or "").strip().split("\n")[0] == COMMANDS[name][1]
+
+
+@pytest.mark.parametrize("name", sorted(DRAWING))
+def test_a_command_that_draws_takes_the_options_that_its_function_has(name: str) -> None:
+    module, function = COMMANDS[name][0].split(":")
+    plain = getattr(importlib.import_module(f"app.commands.{module}"), function)
+    assert inspect.signature(load_command(name)) == inspect.signature(plain)
 
 
 def test_every_setting_is_a_flag_of_train() -> None:

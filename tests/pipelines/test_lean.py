@@ -32,3 +32,14 @@ print(len(str(imagehash.phash(Image.new("RGB", (64, 64), "red")))))
 """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert printed == ["False", "True", "16"]
+
+
+def test_what_the_libraries_made_is_left_alone_by_the_collector_and_what_comes_later_is_not() -> None:
+    code = """
+import gc
+from pipelines.lean import load_libraries
+load_libraries()
+print(gc.get_freeze_count() > 500_000, gc.isenabled(), gc.collect() < 5_000)
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert printed == ["True", "True", "True"]
