@@ -49,14 +49,14 @@ def run_demo(pictures: Path | None, out: Path, *, dial: str) -> Path:
         raise DatasetError(
             f"There are no pictures at {folder.name}.", fix="Run the demo in a checkout of the project, or give a folder of pictures."
         )
-    say(f"[bold]1 Check[/bold] {folder.name}")
+    say(folder.name, lead="1 Check")
     show_report(*look(folder, base_size_px=256))
-    say("[bold]2 Teach[/bold]")
+    say("", lead="2 Teach")
     run = _teach(folder, out, dial=dial)
-    say("[bold]3 Compare[/bold] the base and what it was taught, on the same seeds")
+    say("the base and what it was taught, on the same seeds", lead="3 Compare")
     pairs, card, training = _compare(run, folder)
     _write_sheet(pairs, card, out / "contact_sheet.png")
-    say("[bold]4 Hand over[/bold] LoRA files, each loaded back and compared")
+    say("LoRA files, each loaded back and compared", lead="4 Hand over")
     bundle = _hand_over(run, out)
     page = _write_page(out, card, pairs, bundle, training, minutes=(time.monotonic() - began) / 60)
     say(f"Done in {(time.monotonic() - began) / 60:.1f} minutes.")
@@ -129,7 +129,7 @@ def _hand_over(run, out: Path) -> Bundle:
     for file in bundle.files:
         say(f"  {file.path.name}  {'; '.join(str(check) for check in file.verified)}")
     for warning in bundle.warnings:
-        say(f"[yellow]{warning.message} {warning.fix}[/yellow]")
+        say(f"{warning.message} {warning.fix}", style="yellow")
     return bundle
 
 

@@ -1,6 +1,6 @@
 """What the command line prints: progress bars with seconds left, tables, errors with their fix; or plain JSON for scripts.
 
-In: events and values. Out: text on the terminal. Decides nothing.
+In: events and values. Out: text on the terminal. Decides nothing. File names and captions are printed as they are: square brackets in them are no markup.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class EventPrinter:
         elif isinstance(event, Validated):
             self._line(f"step {event.step}: held-out loss {event.loss:.4f} (base {event.base_loss:.4f})")
         elif isinstance(event, Advice):
-            self._line(f"[yellow]{event.message} {event.fix}[/yellow]")
+            self._line(f"{event.message} {event.fix}", style="yellow")
         elif isinstance(event, Stopped):
             self._line(f"Stopped at step {event.step}; it can be resumed.")
         elif isinstance(event, (Saved, Picture)) and type(event).__name__.lower() not in self.quiet:
@@ -71,25 +71,29 @@ class EventPrinter:
             self.bars[name] = self.progress.add_task(name, total=total, note=note)
         self.progress.update(self.bars[name], completed=done, total=total, note=note)
 
-    def _line(self, text: str) -> None:
-        self.progress.console.print(text, highlight=False)
+    def _line(self, text: str, *, style: str = "") -> None:
+        from rich.text import Text
+
+        self.progress.console.print(Text(text, style), highlight=False)
 
 
-def say(text: str) -> None:
-    """One line for the user."""
+def say(text: str, *, style: str = "", lead: str = "", lead_style: str = "bold") -> None:
+    """One line for the user. lead: what stands before the text, in a style of its own."""
     from rich.console import Console
+    from rich.text import Text
 
-    Console(highlight=False, soft_wrap=True).print(text)
+    Console(highlight=False, soft_wrap=True).print(Text(" ").join(part for part in (Text(lead, lead_style), Text(text, style)) if part))
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Rows under headings."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*headings, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 
@@ -104,8 +108,9 @@ def complain(error: BrandprintError, *, as_json: bool) -> None:
         sys.stderr.write(json.dumps({"error": error.message, "fix": error.fix}, ensure_ascii=False) + "\n")
         return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"[bold red]{type(error).__name__}[/bold red]: {error.message}", markup=True)
+    console.print(Text.assemble((type(error).__name__, "bold red"), f": {error.message}"))
     if error.fix:
-        console.print(f"  {error.fix}")
+        console.print(Text(f"  {error.fix}"))

@@ -161,10 +161,12 @@ def _sign_of_overfitting(last: Score, curve: Curve, limits: Limits) -> str:
 def _leak(pick: Score, limits: Limits) -> Finding | None:
     if pick.leak is None or pick.leak <= limits.leak:
         return None
+    share = f"{min(1.0, pick.leak):.0%} of the way"
+    is_style = pick.styled is not None
     return Finding(
         code="leak",
         severity="warn",
-        message=f"Leak: without the trigger the bare noun goes {min(1.0, pick.leak):.0%} of the way to your subject.",
+        message=f"Leak: without the trigger {f'captions go {share} to your style' if is_style else f'the bare noun goes {share} to your subject'}.",
         fix="Train with class pictures (prior), and keep the trigger in every caption.",
     )
 

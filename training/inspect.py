@@ -59,12 +59,13 @@ class Report:
     @property
     def summary(self) -> str:
         """One sentence for designers."""
+        pictures = f"{self.pictures} {'picture' if self.pictures == 1 else 'pictures'}"
         if not self.problems:
-            return f"{self.pictures} pictures, nothing to mend."
+            return f"{pictures}, nothing to mend."
         if self.is_fine:
-            return f"{self.pictures} pictures, all sound; {len(self.problems)} {'hint' if len(self.problems) == 1 else 'hints'}."
+            return f"{pictures}, all sound; {len(self.problems)} {'hint' if len(self.problems) == 1 else 'hints'}."
         touched = len({key for problem in self.problems if problem.severity != "hint" for key in problem.keys})
-        return f"{self.pictures} pictures; {touched} could be better."
+        return f"{pictures}; {touched} could be better."
 
     @property
     def top3(self) -> tuple[Problem, ...]:

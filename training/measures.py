@@ -186,7 +186,9 @@ def background(lab: np.ndarray) -> Background:
 
 
 def _means(line: np.ndarray, count: int) -> np.ndarray:
-    """[count, C] means of consecutive pieces of a line [N, C]."""
+    """[count, C] means of consecutive pieces of a line [N, C]; of a shorter one some places stand twice."""
+    if len(line) < count:
+        return line[np.arange(count) * len(line) // count]
     return np.stack([piece.mean(axis=0) for piece in np.array_split(line, count)])
 
 

@@ -18,9 +18,8 @@ LONG_SECONDS = 6 * 3600
 def warnings_of(settings: TrainSettings, case: Case, forecast: Forecast) -> list[Advice]:
     found = []
     if case.pictures < 10:
-        found.append(
-            Advice("few-pictures", f"{case.pictures} pictures are few.", "Add at least 10 that differ in angle, light and background.")
-        )
+        few = "One picture is" if case.pictures == 1 else f"{case.pictures} pictures are"
+        found.append(Advice("few-pictures", f"{few} few.", "Add at least 10 that differ in angle, light and background."))
     empty = sum(not caption.strip() for caption in case.captions)
     if empty:
         found.append(

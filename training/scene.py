@@ -95,6 +95,7 @@ def set_up_scene(
         [encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders]
         for items in (held_out, training)
     )
+    yield Phase("reading", 1, 1)
     core = yield from gallery.draw_base(probes.core)
     rest = yield from gallery.draw_base(probes.rest)
     other = yield from gallery.draw_base([_reseeded(probe) for probe in probes.unrelated])

@@ -12,6 +12,7 @@ from app.terminal import say, show_json, show_table
 from pipelines.card import Intent
 
 COLOURS = {"serious": "red", "warning": "yellow", "hint": "dim"}
+MOST_IGNORED = 10  # files that are no pictures, by name; a download folder may hold hundreds
 
 
 def check(
@@ -114,11 +115,15 @@ def record_of(dataset, report) -> dict:
 
 def show_report(dataset, report) -> None:
     """The report in words."""
-    say(f"[bold]Score {report.score} of 100.[/bold] {report.summary}")
+    say(report.summary, lead=f"Score {report.score} of 100.")
     for rejected in dataset.rejected:
-        say(f"[red]not used[/red] {rejected.name}: {rejected.reason} {rejected.fix}")
+        say(f"{rejected.name} {rejected.reason}. {rejected.fix}", lead="not used", lead_style="red")
+    for ignored in dataset.ignored[:MOST_IGNORED]:
+        say(f"{ignored.name} {ignored.reason}. {ignored.fix}".rstrip(), lead="ignored", lead_style="dim")
+    if len(dataset.ignored) > MOST_IGNORED:
+        say(f"and {len(dataset.ignored) - MOST_IGNORED} more files that are no pictures", lead="ignored", lead_style="dim")
     for problem in report.problems:
-        say(f"[{COLOURS[problem.severity]}]{problem.severity}[/{COLOURS[problem.severity]}] {problem.sentence} {problem.cost}")
+        say(f"{problem.sentence} {problem.cost}", lead=problem.severity, lead_style=COLOURS[problem.severity])
     if report.top3:
         say("What would raise the score most:")
     for problem in report.top3:

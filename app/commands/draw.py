@@ -162,9 +162,9 @@ def verdict(
     if as_json:
         show_json(found.model_dump(mode="json"))
     else:
-        say(f"{found.sentence} {found.confidence_words}")
+        say(f"{found.sentence} ({found.confidence_words})")
         for finding in found.findings:
-            say(f"[yellow]{finding.message}[/yellow]")
+            say(finding.message, style="yellow")
 
 
 def judge(run, *, as_json: bool = False):

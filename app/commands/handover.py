@@ -57,7 +57,7 @@ def export(
         [(file.path.name, file.kind, "; ".join(str(check) for check in file.verified)) for file in bundle.files],
     )
     for warning in bundle.warnings:
-        say(f"[yellow]{warning.message} {warning.fix}[/yellow]")
+        say(f"{warning.message} {warning.fix}", style="yellow")
     say(f"{zipped or bundle.folder}")
 
 
@@ -88,7 +88,7 @@ def import_file(
         return
     say(f"{file.name}: {imported.dialect}, {imported.matched} layers. {' '.join(imported.notes)}")
     for key in imported.unmatched:
-        say(f"[yellow]not used: {key}[/yellow]")
+        say(f"not used: {key}", style="yellow")
     say(f"{out}")
 
 

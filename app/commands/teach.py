@@ -57,7 +57,7 @@ def plan_run(
     plan = make_plan_for(dataset, dial=dial, values=values, cache=runs / CACHE, ask_base=ask_base, as_json=as_json)
     if not as_json:
         for refused in dataset.rejected:
-            say(f"[yellow]left out {refused.name}: {refused.reason}[/yellow]")
+            say(f"left out: {refused.name} {refused.reason}", style="yellow")
         show_plan(plan, whole=dry_run)
     if dry_run:
         if as_json:
@@ -123,7 +123,7 @@ def show_plan(plan, *, whole: bool) -> None:
             [(line.name, line.value, line.reason, line.mark if line.changed else "") for line in plan.lines],
         )
     for warning in (*plan.warnings, *filter(None, [plan.refusal])):
-        say(f"[yellow]{warning.message} {warning.fix}[/yellow]")
+        say(f"{warning.message} {warning.fix}", style="yellow")
 
 
 def follow(run, *, as_json: bool) -> None:

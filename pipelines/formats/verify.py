@@ -52,6 +52,9 @@ class Check:
         """NaN never passes."""
         return self.value <= self.bound
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.2g} (at most {self.bound:.2g})"
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -141,7 +141,10 @@ def test_one_fried_checkpoint_is_passed_by():
 
 def test_a_leak_is_said_of_the_pick():
     scores = [score.model_copy(update={"leak": 0.9}) for score in run_of(RISING)]
-    assert "leak" in [finding.code for finding in decide(scores, FLAT).findings]
+    said = {finding.code: finding.message for finding in decide(scores, FLAT).findings}
+    assert "the bare noun goes 90% of the way to your subject" in said["leak"]
+    style = [score.model_copy(update={"styled": 0.5}) for score in scores]
+    assert "captions go 90% of the way to your style" in next(one.message for one in decide(style, FLAT).findings if one.code == "leak")
 
 
 def test_another_strength_is_recommended_only_where_it_is_clearly_better():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import cv2
 import numpy as np
 import pytest
@@ -116,3 +118,11 @@ def test_a_whole_face_is_found_and_a_cut_one_is_known_as_cut():
     assert len(whole) == 1 and not whole[0].is_cut
     assert cut and cut[0].is_cut
     assert find_faces(np.asarray(photo("coffee.png"))) == ()
+
+
+def test_the_border_of_a_picture_of_few_pixels_is_measured_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tiny = measures.background(measures.to_lab(np.full((5, 3, 3), (200, 30, 30), np.uint8)))
+    whole = measures.background(measures.to_lab(np.full((64, 64, 3), (200, 30, 30), np.uint8)))
+    assert tiny == whole

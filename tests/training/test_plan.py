@@ -200,6 +200,7 @@ def test_more_pictures_never_mean_more_looks_at_each(smaller, more, intent):
 def test_warnings_name_what_the_user_should_know():
     codes = {advice.code for advice in planned(5, trigger="", shot=Shot("")).warnings}
     assert {"few-pictures", "empty-captions", "no-trigger"} <= codes
+    assert planned(1).warnings[0].message == "One picture is few."
     assert [advice.code for advice in planned(60).warnings] == ["same-captions"]
     varied = make_plan(
         intent="product",

@@ -38,7 +38,7 @@ CHECKS: tuple[Check, ...] = (
     Check("compressed", "warning", 0.4, compressed, "{name} is heavily compressed.", "{count} pictures are heavily compressed.", "Blocks and halos are learned as texture."),
     Check("screenshot", "serious", 1.0, screenshot, "{name} looks like a screenshot.", "{count} pictures look like screenshots.", "Buttons and text come back in results."),
     Check("lettering", "warning", 0.5, lettering, "{name} has text or a watermark laid over.", "{count} pictures have text or a watermark laid over.", "Scribbles like it appear in results."),
-    Check("extreme_shape", "warning", 0.5, extreme_shape, "{name} is very long and narrow.", "{count} pictures are very long and narrow.", "Most of them is cut away in training."),
+    Check("extreme_shape", "warning", 0.5, extreme_shape, "{name} is very long and narrow.", "{count} pictures are very long and narrow.", "Most of such a picture is cut away in training."),
     Check("face_cut", "serious", 1.0, face_cut, "{name} cuts a face off.", "{count} pictures cut a face off.", "Cut faces come back in results."),
     Check("several_subjects", "hint", 0.1, several_subjects, "{name} shows the subject more than once.", "{count} pictures show the subject more than once.", "Results may show it in pairs."),
     Check("unlike_rest", "serious", 1.0, unlike_rest, "{name} shows something else than the rest.", "{count} pictures show something else than the rest.", "Other things mix into what is learned."),
