@@ -12,7 +12,7 @@ from PIL import Image
 
 from training.dataset import Item
 from training.edits import Box, Crop, Focus
-from training.images import Size, bucket_stride, choose_buckets, cut_for, nearest_bucket
+from training.images import Size, bucket_of, cut_for
 from training.looks import Look
 
 
@@ -27,8 +27,7 @@ class View:
 
 def view(item: Item, *, resolution_px: int, base_stride_px: int, upscale: bool = False) -> View:
     """The crop view of one item, for a training at resolution_px on a base of that stride."""
-    stride_px = bucket_stride(resolution_px, base_stride_px)
-    bucket = nearest_bucket(item.size_hw, choose_buckets(resolution_px, stride_px=stride_px), stride_px=stride_px, upscale=upscale)
+    bucket = bucket_of(item.size_hw, resolution_px, base_stride_px=base_stride_px, upscale=upscale)
     cut = cut_for(item.size_hw, bucket, focus=item.focus)
     height, width = item.size_hw
     left, top, right, bottom = cut.box

@@ -21,6 +21,7 @@ from training.decode import open_alpha, open_image, read_header
 __all__ = [
     "Frame",
     "Size",
+    "bucket_of",
     "bucket_stride",
     "choose_buckets",
     "frame",
@@ -86,6 +87,13 @@ def nearest_bucket(size_hw: Size, buckets: Sequence[Size], *, stride_px: int = 6
         return best
     smaller = (_shrunk(best, eighths, stride_px) for eighths in range(7, 0, -1))
     return next((bucket for bucket in smaller if _fits(size_hw, bucket)), (stride_px, stride_px))
+
+
+def bucket_of(size_hw: Size, resolution_px: int, *, base_stride_px: int, is_square: bool = False, upscale: bool = False) -> Size:
+    """The size that a picture is trained in. is_square: every picture is cut to the same square."""
+    stride_px = bucket_stride(resolution_px, base_stride_px)
+    buckets = ((resolution_px, resolution_px),) if is_square else choose_buckets(resolution_px, stride_px=stride_px)
+    return nearest_bucket(size_hw, buckets, stride_px=stride_px, upscale=upscale)
 
 
 def _fits(size_hw: Size, bucket: Size) -> bool:

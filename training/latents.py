@@ -29,7 +29,7 @@ from pipelines.quicken import quick_encoders
 from training.captions import with_trigger
 from training.config import PictureSettings, TrainSettings
 from training.dataset import Dataset, Item
-from training.images import bucket_stride, choose_buckets, cut_for, frame, mask_for, nearest_bucket, open_item
+from training.images import bucket_of, cut_for, frame, mask_for, open_item
 from training.recipes import held_out_count
 
 OPENED_AHEAD = 8  # pictures opened before their turn, so that memory stays flat
@@ -98,13 +98,10 @@ def cache_dataset(dataset: Dataset, base: Base, settings: TrainSettings, *, fold
             fix="`brandprint check` names each and its reason.",
         )
     pictures = settings.pictures
-    side_px = pictures.resolution_px or base.native_size_px
-    stride_px = bucket_stride(side_px, base.stride_px)
-    buckets = choose_buckets(side_px, stride_px=stride_px) if pictures.buckets else ((side_px, side_px),)
     held_out = {item.key for item in split_held_out(dataset.items, pictures.held_out, settings.loop.seed)}
     if len(held_out) == len(dataset.items):
         raise DatasetError(f"All {len(held_out)} pictures are held out: none is left to train on.", fix="Take some back.")
-    plans = [_plan(item, buckets, base, settings, folder, stride_px=stride_px) for item in dataset.items]
+    plans = [_plan(item, base, settings, folder) for item in dataset.items]
     lost = yield from _encode_pictures([(plan, item) for plan, item in zip(plans, dataset.items, strict=True)], base, pictures)
     plans = [plan for plan in plans if plan.key not in lost]
     if all(plan.key in held_out for plan in plans):
@@ -171,12 +168,11 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
 
 
-def _plan(
-    item: Item, buckets: Sequence[tuple[int, int]], base: Base, settings: TrainSettings, folder: Path, *, stride_px: int
-) -> CachedPicture:
+def _plan(item: Item, base: Base, settings: TrainSettings, folder: Path) -> CachedPicture:
     """Where the picture's entries will stand, and how it will be cut; reads no pixels."""
     pictures = settings.pictures
-    bucket = nearest_bucket(item.size_hw, buckets, stride_px=stride_px, upscale=pictures.upscale)
+    resolution_px = pictures.resolution_px or base.native_size_px
+    bucket = bucket_of(item.size_hw, resolution_px, base_stride_px=base.stride_px, is_square=not pictures.buckets, upscale=pictures.upscale)
     cut = cut_for(item.size_hw, bucket, focus=item.focus)
     offset = (round(cut.box[1] * cut.scale), round(cut.box[0] * cut.scale))
     mask = hashlib.sha256(item.mask.read_bytes()).hexdigest() if pictures.masked_loss and item.mask else ""

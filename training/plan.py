@@ -76,7 +76,7 @@ def make_plan(
         trigger.strip(),
         noun.strip(),
         tuple(item.caption for item in items),
-        tuple(min(item.size_hw) for item in items),
+        tuple(item.size_hw for item in items),
         base_facts,
         device,
         dial,
@@ -86,7 +86,15 @@ def make_plan(
     for decide in RULES:
         decide(draft, case)
     held_out = held_out_count(case.pictures, share=draft.settings.pictures.held_out)
-    forecast = make_forecast(draft.settings, base_facts, device, pictures=case.pictures - held_out, held_out=held_out, speed=speed)
+    forecast = make_forecast(
+        draft.settings,
+        base_facts,
+        device,
+        pictures=case.pictures - held_out,
+        held_out=held_out,
+        speed=speed,
+        shapes=case.shapes(draft.settings),
+    )
     return Plan(
         settings=draft.settings,
         lines=tuple(draft.lines),

@@ -18,6 +18,7 @@ from training.captions import words
 from training.config import FieldPath, TrainSettings, checked, value_at
 from training.device import DeviceFacts
 from training.forecast import Speed, make_forecast, size
+from training.images import bucket_of
 from training.preview_prompts import preview_prompts
 from training.recipes import Dial, Recipe, exposures, held_out_count, recipe
 
@@ -72,7 +73,7 @@ class Case:
     trigger: str
     noun: str
     captions: tuple[str, ...]
-    sides_px: tuple[int, ...]
+    sizes_hw: tuple[tuple[int, int], ...]
     base: BaseFacts
     device: DeviceFacts
     dial: Dial
@@ -81,6 +82,18 @@ class Case:
     @property
     def pictures(self) -> int:
         return len(self.captions)
+
+    @property
+    def sides_px(self) -> tuple[int, ...]:
+        """The shorter side of each picture."""
+        return tuple(min(size) for size in self.sizes_hw)
+
+    def shapes(self, settings: TrainSettings) -> int:
+        """How many different shapes the pictures are trained in."""
+        pictures, side_px = settings.pictures, settings.pictures.resolution_px or self.base.native_size_px
+        return len(
+            {bucket_of(size, side_px, base_stride_px=self.base.stride_px, is_square=not pictures.buckets, upscale=pictures.upscale) for size in self.sizes_hw}
+        )  # fmt: skip
 
 
 @dataclass

@@ -96,6 +96,17 @@ def test_held_out_pictures_are_counted_as_the_trainer_will():
         assert held_out_count(count, share=0.05) == len(split_held_out(items, 0.05, seed=0)), count
 
 
+def test_many_shapes_take_more_memory_on_a_cpu_unless_all_are_cut_to_one():
+    sizes = [(512, 512), (400, 640), (640, 400), (360, 720)]
+    one, four = ([Shot(size_hw=size) for size in chosen] * 10 for chosen in (sizes[:1], sizes))
+    told = {"intent": "style", "trigger": "zop", "noun": "", "base_facts": STARTER}
+    need = [make_plan(pictures=shots, device=CPU, **told).forecast.memory_bytes for shots in (one, four)]
+    assert need[1] == pytest.approx(1.16 * need[0], rel=1e-3)
+    cut = make_plan(pictures=four, device=CPU, overrides={("pictures", "buckets"): False}, **told)
+    assert cut.forecast.memory_bytes == need[0]
+    assert len({make_plan(pictures=shots, device=GPU, **told).forecast.memory_bytes for shots in (one, four)}) == 1
+
+
 def test_a_change_is_marked_and_the_lines_below_take_it_up():
     plan = planned(200, overrides={("loop", "batch"): 1, ("adapter", "rank"): 8})
     assert plan.settings.loop.batch == 1 and plan.settings.loop.accumulation == 4
