@@ -176,7 +176,8 @@ def sentence_of(decision: Decision) -> str:
     if decision.spares_unseen:
         reason = "your style, with the least harm to things that you did not show"
     is_copying = any(finding.code == "copying" and finding.severity == "danger" for finding in decision.findings)
-    copying = ", but it copies" if is_copying else ", no copying"
+    is_deaf = any(finding.code == "deaf" for finding in decision.findings)
+    copying = ", but it copies" if is_copying else ", but it does not follow what is asked" if is_deaf else ", no copying"
     runner = f" Runner-up {decision.runner_up.step}." if decision.runner_up else ""
     return f"Checkpoint {pick.step} at strength {pick.strength:g}: {reason}{copying}.{runner}"
 

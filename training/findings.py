@@ -30,6 +30,7 @@ class Limits:
     fried_effect: float = 1.0
     broken: float = 0.3
     learnt: float = 0.1
+    heard: float = 0.3  # obedience: healthy runs 0.6 and more, photographs without captions on the starter 0.0
     lost: float = -0.2
     astray: float = 0.5  # obedience below which "lost" counts
     worse: float = 2.0  # held-out loss over the base's: 12 pictures learnt by heart reached 1.5, a rate 20 times too high 2.6
@@ -47,8 +48,8 @@ def findings(scores: Sequence[Score], curve: Curve, pick: Score, *, limits: Limi
     fried = _fried(scores, pick, limits)
     if fried and fried.severity == "danger":
         return [fried]
-    found = [fried, _nothing_learnt(pick, limits), *_by_heart(scores, curve, pick, limits), _leak(pick, limits), _drift(pick, limits)]
-    found += [_same(pick, limits), _colours(pick, limits)]
+    found = [fried, _nothing_learnt(pick, limits), _deaf(pick, limits), *_by_heart(scores, curve, pick, limits), _leak(pick, limits)]
+    found += [_drift(pick, limits), _same(pick, limits), _colours(pick, limits)]
     kept = [finding for finding in found if finding]
     order = {"danger": 0, "warn": 1, "note": 2, "good": 3}
     return sorted(kept, key=lambda finding: order[finding.severity]) or [
@@ -106,6 +107,17 @@ def _nothing_learnt(pick: Score, limits: Limits) -> Finding | None:
         severity="warn",
         message="It has hardly come closer to your pictures than the base.",
         fix="Train longer, or with a higher rate.",
+    )
+
+
+def _deaf(pick: Score, limits: Limits) -> Finding | None:
+    if pick.obedience >= limits.heard:
+        return None
+    return Finding(
+        code="deaf",
+        severity="warn",
+        message="What you ask for hardly changes what it draws: its pictures do not follow their captions.",
+        fix="Say in each caption what its picture shows, and teach again. Photographs and scenes need a larger base than the starter.",
     )
 
 

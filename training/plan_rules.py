@@ -117,7 +117,9 @@ def _subject(draft: Draft, case: Case) -> None:
     draft.decide(
         "base",
         case.base.source,
-        "The starter ships with Brandprint and learns on any CPU." if case.base.is_starter else "The base you chose.",
+        "The starter learns on any CPU; it draws simple things on plain grounds, photographs need a larger base."
+        if case.base.is_starter
+        else "The base you chose.",
     )
     draft.decide("subject.intent", case.intent, f"You said that it is a {case.intent}.")
     draft.decide("subject.trigger", case.trigger, "The word that calls it up in a prompt.")

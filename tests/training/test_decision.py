@@ -139,6 +139,14 @@ def test_one_fried_checkpoint_is_passed_by():
     assert next(finding for finding in decision.findings if finding.code == "fried").severity == "warn"
 
 
+def test_an_adapter_that_does_not_listen_is_said_to_be_deaf():
+    scores = [score.model_copy(update={"obedience": 0.05, "obedience_samples": (0.05,) * 8}) for score in run_of(RISING)]
+    decision = decide(scores, FLAT)
+    assert "deaf" in [finding.code for finding in decision.findings]
+    assert "does not follow what is asked" in sentence_of(decision)
+    assert "deaf" not in [finding.code for finding in decide(run_of(RISING), FLAT).findings]
+
+
 def test_a_leak_is_said_of_the_pick():
     scores = [score.model_copy(update={"leak": 0.9}) for score in run_of(RISING)]
     said = {finding.code: finding.message for finding in decide(scores, FLAT).findings}

@@ -119,7 +119,13 @@ class Verdict(_Frozen):
 
     @property
     def confidence_words(self) -> str:
-        return "sure" if self.confidence >= 0.75 else "fairly sure" if self.confidence >= 0.45 else "a close call"
+        return (
+            "clearly the best of them"
+            if self.confidence >= 0.75
+            else "probably the best of them"
+            if self.confidence >= 0.45
+            else "a close call"
+        )
 
     def score_of(self, step: int, strength: float) -> Score | None:
         """The scores of one checkpoint at one strength."""
