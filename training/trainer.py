@@ -19,11 +19,11 @@ from diffusers.training_utils import free_memory
 from torch import Tensor
 
 from pipelines import adapter as adapters
+from pipelines import generation
 from pipelines.card import Card
 from pipelines.errors import OutOfMemory, TrainingDiverged
 from pipelines.events import Advice, Event, Finished, Picture, Saved, Started, Step, Validated
 from pipelines.families.base import Base, Conditioning
-from pipelines.generation import generate, is_out_of_memory
 from training.averages import Averages
 from training.batches import BatchOrder
 from training.chance import Draw, draw_for, generator_of, mixed_seed
@@ -128,7 +128,7 @@ class Trainer:
             try:
                 return self._try_step(step), advice
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                if not generation.is_out_of_memory(error):
                     raise
                 self.optimizer.zero_grad()
                 free_memory()
@@ -240,20 +240,22 @@ class Trainer:
         return len(last) == 4 and last[0] < last[1] < last[2] < last[3]
 
     def _draw_previews(self, step: int) -> Iterator[Picture]:
-        """One picture per preview prompt, always with the same seeds."""
-        if not self.settings.loop.preview_prompts or not self.accelerator.is_main_process:
+        """One picture per preview prompt, always with the same seeds. Fast ones on a CPU; elsewhere they would need folded copies of the weights beside the training."""
+        prompts, seed = self.settings.loop.preview_prompts, self.settings.loop.seed
+        if not prompts or not self.accelerator.is_main_process:
             return
         from pipelines.provenance import save_picture
         from pipelines.settings import DrawSettings
 
         self._teach(False)
-        for number, prompt in enumerate(self.settings.loop.preview_prompts):
-            draw = DrawSettings(prompt=prompt, seed=self.settings.loop.seed + number)
-            with self.averages.in_place(), self.accelerator.autocast():
-                drawn = next(iter(generate(self.base, draw)))
+        how = DrawSettings(speed="fast" if self.base.device.type == "cpu" else "exact")
+        wishes = [generation.Wish(prompt, "", seed + number) for number, prompt in enumerate(prompts)]
+        with self.averages.in_place(), self.accelerator.autocast():
+            pictures = list(generation.draw(self.base, how, wishes))
+        for number, drawn in enumerate(pictures):
             path = self.folder / "previews" / f"{step:06d}" / f"{number:02d}.png"
             save_picture(drawn, path)
-            yield Picture(str(path.relative_to(self.folder)), prompt, drawn.seed, step)
+            yield Picture(str(path.relative_to(self.folder)), drawn.prompt, drawn.seed, step)
 
     def _resume(self) -> int:
         """Take up the newest checkpoint; returns the steps done."""

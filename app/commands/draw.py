@@ -139,7 +139,7 @@ def board(
         for event in draw_board(
             base,
             adapters,
-            DrawSettings(),
+            DrawSettings(speed="fast"),  # as the page's board
             strengths=strength or [0.7, 1.0],
             prompts=prompts,
             seeds=seed or [0],

@@ -94,3 +94,13 @@ def test_the_family_figures_are_what_the_published_architectures_count():
 def test_units_are_those_that_people_use():
     assert [duration(seconds) for seconds in (20, 300, 7200, 4 * 86400)] == ["20 seconds", "5 minutes", "2.0 hours", "4 days"]
     assert [size(count) for count in (5 * 2**20, 3 * 2**30)] == ["5 MB", "3.0 GB"]
+
+
+def test_previews_on_a_cpu_are_fast_ones_and_small_ones_are_drawn_together():
+    def share(base, device):
+        exact = 2 * 20 * 2 * SETTINGS.loop.checkpoints * TIMED.forward_seconds * (base.native_size_px / TIMED.resolution_px) ** 2
+        return make_forecast(SETTINGS, base, device, pictures=100, held_out=0, speed=TIMED).preview_seconds / exact
+
+    assert share(SD1, GPU) == pytest.approx(1)
+    assert share(SD1, CPU) == pytest.approx(0.6)
+    assert share(STARTER, CPU) == pytest.approx(0.3)

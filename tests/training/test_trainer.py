@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from pipelines.adapter import load_adapter
+from pipelines.adapter import attach, load_adapter
 from pipelines.errors import OutOfMemory, TrainingDiverged
-from pipelines.events import Advice, Finished, Saved, Step, Stopped, Validated
+from pipelines.events import Advice, Finished, Picture, Saved, Step, Stopped, Validated
 from pipelines.families.base import load_base
-from pipelines.settings import with_values
+from pipelines.generation import Wish, draw
+from pipelines.settings import DrawSettings, with_values
 from training.checkpoint import checkpoint_folders, load_newest
 from training.config import LoopSettings, SubjectSettings, TrainSettings
 from training.execute import execute, train
@@ -89,6 +91,24 @@ def digest(base) -> str:
         ):
             summary.update(name.encode() + tensor.numpy().tobytes())
     return summary.hexdigest()
+
+
+def test_previews_show_each_checkpoint_and_change_nothing(tmp_path: Path, tiny_sd1: Path, pictures: Path, unbroken: Run) -> None:
+    prompts = ("tinbot robot, on a table", "a mug")
+    run = new_run(tmp_path / "run", pictures, settings_for(tiny_sd1, loop__preview_prompts=prompts))
+    execute(run)
+    drawn = [event for event in run.events() if isinstance(event, Picture)]
+    assert [(event.step, event.prompt, event.seed) for event in drawn] == [
+        (step, prompt, seed) for step in (2, 6) for seed, prompt in enumerate(prompts)
+    ]
+    assert_equal_weights(run, unbroken)
+    base = load_base(str(tiny_sd1))
+    attach(base, load_adapter(run.adapter_path))
+    again = draw(base, DrawSettings(speed="fast"), [Wish(prompt, "", seed) for seed, prompt in enumerate(prompts)])
+    for event, picture in zip(drawn[2:], again, strict=True):
+        with Image.open(run.path / event.path) as shown:
+            assert np.abs(np.asarray(shown, np.int16) - np.asarray(picture.image, np.int16)).mean() < 1
+            assert shown.text["parameters"].startswith(event.prompt)
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
