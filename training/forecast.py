@@ -132,10 +132,10 @@ def make_forecast(
     return Forecast(
         load_seconds=speed.load_seconds,
         prepare_seconds=entries * speed.encode_seconds * (resolution / speed.resolution_px) ** 2
-        + class_pictures * 2 * PREVIEW_STEPS * forward,
+        + class_pictures * 2 * PREVIEW_STEPS * forward * _together_share(base, device),
         train_seconds=train + loop.checkpoints * SAVE_SECONDS,
         validate_seconds=_validation_passes(settings, held_out) * forward,
-        preview_seconds=drawn * 2 * PREVIEW_STEPS * forward * _preview_share(base, device),
+        preview_seconds=drawn * 2 * PREVIEW_STEPS * forward * _together_share(base, device) * (FAST_SHARE if device.kind == "cpu" else 1),
         sec_per_step=per_step,
         memory_bytes=memory_bytes(settings, base, device, speed=speed if speed.peak_bytes else None, shapes=shapes),
         device_memory_bytes=device.memory_bytes,
@@ -144,11 +144,10 @@ def make_forecast(
     )
 
 
-def _preview_share(base: BaseFacts, device: DeviceFacts) -> float:
-    """Of the time that one exact preview takes."""
-    if device.kind != "cpu":
-        return 1.0
-    return FAST_SHARE * (TOGETHER_SHARE if (base.native_size_px / base.stride_px) ** 2 <= TOGETHER_PIXELS else 1.0)
+def _together_share(base: BaseFacts, device: DeviceFacts) -> float:
+    """Of the time that a picture takes alone."""
+    is_small = (base.native_size_px / base.stride_px) ** 2 <= TOGETHER_PIXELS
+    return TOGETHER_SHARE if device.kind == "cpu" and is_small else 1.0
 
 
 def _mean_batch(batch: int, pictures: int) -> float:

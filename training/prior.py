@@ -45,22 +45,27 @@ def cache_prior(base: Base, settings: TrainSettings, *, folder: Path) -> Generat
 
 
 def _drawn(base: Base, settings: TrainSettings, folder: Path) -> Generator[Phase, None, Dataset]:
-    from pipelines.generation import generate
+    """Several at once where that is faster, always the same ones: in a group the last bits depend on the neighbours, and a run killed here goes on as an unbroken one."""
+    from pipelines.generation import Wish, draw, together
 
     noun, count = settings.subject.noun, settings.loss.prior_pictures
     recipe = hashlib.sha256(f"{base.fingerprint}/{noun}/{settings.loop.seed}".encode()).hexdigest()[:16]
     place = folder / "prior" / recipe
     place.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        path = place / f"{number:04d}.png"
-        if path.exists():
+    how = DrawSettings(prompt=f"a {noun}")
+    size = together(base, how)
+    for start in range(0, count, size):
+        paths = {number: place / f"{number:04d}.png" for number in range(start, min(start + size, count))}
+        if all(path.exists() for path in paths.values()):
             continue
-        yield Phase("class pictures", number, count)
+        yield Phase("class pictures", start, count)
+        wishes = [Wish(how.prompt, "", settings.loop.seed + number) for number in paths]
         with bare(base):
-            drawn = next(iter(generate(base, DrawSettings(prompt=f"a {noun}", seed=settings.loop.seed + number))))
-        partial = path.with_suffix(".partial")
-        drawn.image.save(partial, format="PNG")
-        partial.replace(path)
+            drawn = list(draw(base, how, wishes))
+        for path, one in zip(paths.values(), drawn, strict=True):
+            partial = path.with_suffix(".partial")
+            one.image.save(partial, format="PNG")
+            partial.replace(path)
     yield Phase("class pictures", count, count)
     dataset = load_dataset(place)
     if not dataset.items:

@@ -41,6 +41,18 @@ def test_missing_class_pictures_are_drawn_once_without_the_trigger(tmp_path: Pat
     assert [event.name for event in again] == ["class pictures"]
 
 
+def test_a_class_picture_that_is_missing_comes_back_the_same(tmp_path: Path, tiny_starter: Path, settings: TrainSettings) -> None:
+    base = load_base(str(tiny_starter))
+    six = with_values(settings, {("loss", "prior_pictures"): 6})
+    finish(cache_prior(base, six, folder=tmp_path))
+    drawn = {path: path.read_bytes() for path in sorted(tmp_path.glob("prior/*/*.png"))}
+    assert len(drawn) == 6 and len(set(drawn.values())) == 6
+    for path in (list(drawn)[1], list(drawn)[5]):
+        path.unlink()
+    finish(cache_prior(base, six, folder=tmp_path))
+    assert {path: path.read_bytes() for path in drawn} == drawn
+
+
 def test_a_given_folder_keeps_its_captions(tmp_path: Path, tiny_sd1: Path, settings: TrainSettings) -> None:
     given = tmp_path / "robots"
     given.mkdir()
