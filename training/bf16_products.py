@@ -3,7 +3,7 @@
 In: a denoiser in float32 with one adapter. Out: another `forward` for each layer that can be quick, and the `MergedWeights` that these read.
 Norms, sums, losses, weights, the adapter's gradients and the optimizer stay in float32. What changes: (1) an adapted layer is one product with W + s B A, made anew for
 each batch, all weights of one shape at once; its gradient comes as one product and is told apart into those of A and B all at once, too; (2) attention and feed-forward
-are one function each, in bf16 from their first product to their last. At narrow widths a step is thousands of small operations, so each that goes saves time.
+are one function each, in bf16 from their first product to their last; (3) adapted convolutions take the adapter by itself (adapted_convolution.py). At narrow widths a step is thousands of small operations, so each that goes saves time.
 Not for wide bases: merged weights cost memory there, and full gradients time. Frozen convolutions are onednn.py's.
 """
 
@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pipelines.quicken import split_heads
+from training.adapted_convolution import is_narrow, quick_convolution
 from training.onednn import LaidOutLinear, product
 from training.plain_layers import is_frozen, is_plain_attention, is_plain_feed_forward, is_pointwise
 
@@ -85,15 +86,18 @@ def quick_in_bf16(
     unet: nn.Module, adapted: set[Any], name: str
 ) -> tuple[MergedWeights, list[tuple[nn.Module, Forward]], list[tuple[nn.Module, Forward]]]:
     """The merged weights; layers that are quick at any shape; layers that are so at one shape only. adapted: those with a plain LoRA."""
+    convolutions = {layer for layer in adapted if is_narrow(layer, name)}
     attentions = [layer for layer in unet.modules() if isinstance(layer, Attention) and _is_whole(layer, adapted)]
     feed_forwards = [layer for layer in unet.modules() if isinstance(layer, FeedForward) and is_plain_feed_forward(layer)]
     stacks = [stack for layer in attentions for stack in _stacks(layer)]
-    within = {layer for stack in stacks for layer in stack}
+    within = {layer for stack in stacks for layer in stack} | convolutions
     stacks += [(layer,) for layer in unet.modules() if layer in adapted and layer not in within]
     merged = MergedWeights(stacks, name)
     anywhere: list[tuple[nn.Module, Forward]] = [(layer, _adapted_forward(layer, merged)) for layer in adapted - within]
+    anywhere += [(layer, quick_convolution(layer, name, is_usual=False)) for layer in convolutions]
     anywhere += [(layer, partial(_attention, layer, merged, _bias(layer.to_out[0].get_base_layer()))) for layer in attentions]
-    return merged, anywhere, [(layer, _feed_forward(layer, merged, adapted)) for layer in feed_forwards if _can_be_one(layer, adapted)]
+    at_usual = [(layer, _feed_forward(layer, merged, adapted)) for layer in feed_forwards if _can_be_one(layer, adapted)]
+    return merged, anywhere, at_usual + [(layer, quick_convolution(layer, name, is_usual=True)) for layer in convolutions]
 
 
 def _is_whole(attn: Any, adapted: set[Any]) -> bool:

@@ -63,6 +63,20 @@ class LaidOutConvolution:
         self.back = _lay_out(weight.flip(2, 3).transpose(0, 1).contiguous(), self.back_padding, (shape[0], weight.shape[0], *after))
 
 
+class PassingConvolution:
+    """The same in PyTorch's own order, made anew at each use: for pictures of any shape, and nothing kept beside the layer."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+        self.ahead = layer.weight.detach().to(dtype)
+        self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+        self.padding = list(layer.padding)
+        self.back_padding = [size - 1 - pad for size, pad in zip(layer.kernel_size, self.padding, strict=True)]
+
+    @property
+    def back(self) -> Tensor:
+        return self.ahead.flip(2, 3).transpose(0, 1).contiguous()
+
+
 class LaidOutLinear:
     """A linear layer's weights in oneDNN's own layout, for both directions, at a count of rows."""
 
@@ -74,17 +88,18 @@ class LaidOutLinear:
 
 def convolve_ahead(x: Tensor, layer: LaidOutConvolution) -> Tensor:
     """The convolution, in the layer's format. Returns float32."""
-    return _convolve(x.to(layer.dtype), layer.ahead, layer.bias, layer.padding).float()
+    return convolve(x.to(layer.dtype), layer.ahead, layer.bias, layer.padding).float()
 
 
 def convolve_back(grad: Tensor, layer: LaidOutConvolution) -> Tensor:
     """Its gradient with respect to x. Returns float32."""
-    return _convolve(grad.to(layer.dtype), layer.back, None, layer.back_padding).float()
+    return convolve(grad.to(layer.dtype), layer.back, None, layer.back_padding).float()
 
 
 def _lay_out(weight: Tensor, padding: list[int], shape: Sequence[int]) -> Tensor:
     return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, [1, 1], [1, 1], 1, list(shape))
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int]) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int]) -> Tensor:
+    """A convolution of stride 1 in the format of its inputs. weight: laid out for x's shape, or as PyTorch has it."""
     return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, padding, [1, 1], [1, 1], 1, "none", [], "")
