@@ -43,6 +43,7 @@ brandprint.captions = (() => {
   }
   async function propose(part) {
     const write = part.ui.write, turn = ++write.turn, model = modelOf(part, write.source);
+    clearTimeout(write.timer); // a template typed just now is asked about here; asked again later, it would take back what was edited meanwhile
     write.rows = null; part.draw();
     const answer = model && part.now?.writing?.source !== write.source ? { ok: true, proposals: [], unseen: 0 }
       : await part.ask(model ? "write_made" : "write_preview", { source: write.source, mode: write.mode, template: write.template, keys: write.keys }, { quiet: write.source === "template" });
