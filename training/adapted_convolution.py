@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from training.onednn import LaidOutConvolution, PassingConvolution, convolve
+from training.onednn import LaidOutConvolution, PassingConvolution, convolve, turned
 from training.plain_layers import is_plain_convolution
 
 BF16 = torch.bfloat16
@@ -73,9 +73,8 @@ class _AdaptedConvolution(Function):
         grad_down = torch.ops.aten.convolution_backward(grad_narrow, pictures, narrow, *how, [False, True, False])[1]
         grad_x = None
         if ctx.needs_input_grad[0]:
-            turned = narrow.flip(2, 3).transpose(0, 1).contiguous()
             grad_x = convolve(grad, frozen.back, None, frozen.back_padding).float()
-            grad_x += convolve(grad_narrow, turned, None, frozen.back_padding)
+            grad_x += convolve(grad_narrow, turned(narrow), None, frozen.back_padding)
         return grad_x, grad_down.float(), grad_up[:, :, None, None], None, None
 
 

@@ -60,7 +60,7 @@ class LaidOutConvolution:
         self.back_padding = [height - 1 - self.padding[0], width - 1 - self.padding[1]]
         after = [size + 2 * pad - kernel + 1 for size, pad, kernel in zip(shape[2:], self.padding, (height, width), strict=True)]
         self.ahead = _lay_out(weight, self.padding, shape)
-        self.back = _lay_out(weight.flip(2, 3).transpose(0, 1).contiguous(), self.back_padding, (shape[0], weight.shape[0], *after))
+        self.back = _lay_out(turned(weight), self.back_padding, (shape[0], weight.shape[0], *after))
 
 
 class PassingConvolution:
@@ -74,7 +74,7 @@ class PassingConvolution:
 
     @property
     def back(self) -> Tensor:
-        return self.ahead.flip(2, 3).transpose(0, 1).contiguous()
+        return turned(self.ahead)
 
 
 class LaidOutLinear:
@@ -98,6 +98,11 @@ def convolve_back(grad: Tensor, layer: LaidOutConvolution) -> Tensor:
 
 def _lay_out(weight: Tensor, padding: list[int], shape: Sequence[int]) -> Tensor:
     return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, [1, 1], [1, 1], 1, list(shape))
+
+
+def turned(weight: Tensor) -> Tensor:
+    """The kernel with which the gradient goes back: [out, in, h, w] as [in, out, h, w], upside down."""
+    return weight.flip(2, 3).transpose(0, 1).contiguous()
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int]) -> Tensor:
