@@ -19,7 +19,8 @@ from training.config import FieldPath, TrainSettings
 from training.device import DeviceFacts
 from training.forecast import Forecast, Speed, duration, make_forecast
 from training.need import Need
-from training.plan_rules import RULES, Case, Draft, Line
+from training.plan_draft import Case, Draft, Line
+from training.plan_rules import RULES
 from training.plan_warnings import refusal_of, warnings_of
 from training.recipes import Dial, exposures_of, held_out_count
 

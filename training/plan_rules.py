@@ -7,110 +7,21 @@ Warns of nothing and refuses nothing (plan_warnings.py does).
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-from pipelines.card import Intent
 from pipelines.settings import with_values
 from training.base_facts import BaseFacts
 from training.captions import words
-from training.config import FieldPath, TrainSettings, checked, value_at
-from training.device import DeviceFacts
-from training.forecast import Speed, make_forecast, size
-from training.images import bucket_of
+from training.config import TrainSettings, checked, value_at
+from training.forecast import make_forecast, size
+from training.plan_draft import Case, Draft
 from training.preview_prompts import preview_prompts
 from training.recipes import Dial, Recipe, exposures, held_out_count, recipe
 
 LETTERING = frozenset(
-    [
-        "text",
-        "letter",
-        "letters",
-        "lettering",
-        "logo",
-        "word",
-        "words",
-        "sign",
-        "number",
-        "numbers",
-        "label",
-        "typography",
-        "caption",
-        "slogan",
-        "writing",
-    ]
-)
+    ["text", "letter", "letters", "lettering", "logo", "word", "words", "sign", "number", "numbers", "label", "typography", "caption", "slogan", "writing"]
+)  # fmt: skip
 SMALLEST_SHARE = 0.75  # of the native size: below it a base draws doubled or cropped subjects
 ROOM = 0.9  # share of the memory that a plan may fill
-
-
-@dataclass(frozen=True)
-class Line:
-    """One setting, why it is what it is, and whether the user changed it. advice: what the plan would have chosen."""
-
-    path: FieldPath
-    value: Any
-    advice: Any
-    reason: str
-    changed: bool = False
-
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
-
-    @property
-    def mark(self) -> str:
-        """How the line stands to the advice."""
-        return f"changed by you (advice: {_shown(self.advice)})" if self.changed else "unchanged from advice"
-
-
-@dataclass(frozen=True)
-class Case:
-    """What all lines look at."""
-
-    intent: Intent
-    trigger: str
-    noun: str
-    captions: tuple[str, ...]
-    sizes_hw: tuple[tuple[int, int], ...]
-    base: BaseFacts
-    device: DeviceFacts
-    dial: Dial
-    speed: Speed | None = None
-
-    @property
-    def pictures(self) -> int:
-        return len(self.captions)
-
-    @property
-    def sides_px(self) -> tuple[int, ...]:
-        """The shorter side of each picture."""
-        return tuple(min(size) for size in self.sizes_hw)
-
-    def shapes(self, settings: TrainSettings) -> int:
-        """How many different shapes the pictures are trained in."""
-        pictures, side_px = settings.pictures, settings.pictures.resolution_px or self.base.native_size_px
-        return len(
-            {bucket_of(size, side_px, base_stride_px=self.base.stride_px, is_square=not pictures.buckets, upscale=pictures.upscale) for size in self.sizes_hw}
-        )  # fmt: skip
-
-
-@dataclass
-class Draft:
-    """Lines so far. `decide` gives the value in force: the user's where there is one."""
-
-    settings: TrainSettings
-    overrides: Mapping[FieldPath, Any]
-    lines: list[Line] = field(default_factory=list)
-
-    def decide(self, name: str, advice: Any, reason: str) -> Any:
-        path = tuple(name.split("."))
-        value = self.overrides.get(path, advice)
-        self.settings = checked(self.settings, {path: value})
-        kept = value_at(self.settings, path)
-        self.lines.append(Line(path, kept, advice, reason, changed=path in self.overrides and kept != advice))
-        return kept
 
 
 def _subject(draft: Draft, case: Case) -> None:
@@ -348,9 +259,3 @@ def _rest(draft: Draft, case: Case) -> None:
 
 
 RULES = (_subject, _adapter, _pictures, _loss, _batch, _length, _rates, _watch, _rest)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "automatic"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ from pipelines.events import Advice
 from pipelines.settings import with_values
 from training.config import TrainSettings
 from training.forecast import Forecast, activation_bytes, duration, make_forecast, size
-from training.plan_rules import Case
+from training.plan_draft import Case
 
 HOPELESS_SECONDS = 24 * 3600
 LONG_SECONDS = 6 * 3600
