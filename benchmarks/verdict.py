@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.verdict_runs import ROOT, SETS, Bench, judge, prepare, train, truth_by_step
+from benchmarks.verdict_runs import ROOT, SETS, Bench, judge, prepare, train, truth_as_advised, truth_by_step
 
 ALARMS = ("dead", "fried", "overfitting", "copying")
 
@@ -59,12 +59,15 @@ def part_long(bench: Bench, sets: list[str], seeds: int) -> None:
         run = train(bench, f"long-{name}", folder, name, stretch=8)
         verdict = judge(bench, run)
         distances = {step: float(values.mean()) for step, values in truth_by_step(bench, run, truth).items()}
+        advised = truth_as_advised(bench, run, truth, verdict.pick)
         bench.result(
             run.job.name,
+            advised=advised,
             picked=distances[verdict.pick.step],
             last=distances[max(distances)],
-            is_better=distances[verdict.pick.step] < distances[max(distances)],
+            is_better=advised < distances[max(distances)],
             step=verdict.pick.step,
+            strength=verdict.pick.strength,
             of=max(distances),
             findings=[finding.code for finding in verdict.findings],
         )

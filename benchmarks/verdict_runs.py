@@ -114,47 +114,65 @@ def judge(bench: Bench, run):
     return read_verdict(run) or _last(score_run(run, load_base(bench.base), load_dataset(Path(run.job.dataset))))
 
 
-def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, NDArray[np.float64]]:
-    """Distances (1 - cosine) [drawn] of drawings to the true pictures of their captions, by step. EfficientNet features; the true pictures go through the base's
+class Truth:
+    """Distances (1 - cosine) [drawn] of a run's drawings to the true pictures of their captions. EfficientNet features; the true pictures go through the base's
     autoencoder first, so that its softness, the same for every checkpoint, hides nothing. Other seeds than the verdict's, several for each caption:
     checkpoints differ by less than two seeds do.
     """
-    from pipelines.encoders import picture_features
-    from pipelines.families.base import load_base
-    from training.captions import with_trigger
+
+    def __init__(self, bench: Bench, run, truth: Path) -> None:
+        from pipelines.encoders import picture_features
+        from pipelines.families.base import load_base
+        from training.captions import with_trigger
+        from training.config import TrainSettings
+        from training.dataset import load_dataset
+        from training.scene import redraw
+        from training.scores.encoding import open_square
+        from training.scores.gallery import Gallery
+        from training.scores.probes import QUICK, Probe
+
+        subject = TrainSettings.model_validate(run.job.settings).subject
+        base, items = load_base(bench.base), load_dataset(truth).items
+        seeds = max(1, round(bench.drawn / len(items)))
+        real = redraw(base, [open_square(item, base.native_size_px, background="#ffffff") for item in items])
+        self.wanted = np.tile(picture_features(real), (seeds, 1))
+        self.gallery = Gallery(base, run.path / "truth", QUICK)
+        self.probes = [
+            Probe(with_trigger(item.caption, subject.trigger, subject.noun, subject.intent), TRUTH_SEED + place + 1000 * seed)
+            for seed in range(seeds)
+            for place, item in enumerate(items)
+        ]
+
+    def of_base(self) -> list[float]:
+        return self._distances(_last(self.gallery.draw_base(self.probes)))
+
+    def of(self, folder: Path, *, strength: float) -> list[float]:
+        """Of a checkpoint."""
+        return self._distances(_last(self.gallery.draw_adapter(self.probes, folder / "adapter.safetensors", strength=strength)))
+
+    def _distances(self, pictures) -> list[float]:
+        from pipelines.encoders import picture_features
+
+        return [float(distance) for distance in 1 - (picture_features(pictures) * self.wanted).sum(axis=1)]
+
+
+def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, NDArray[np.float64]]:
+    """The truth of every checkpoint at strength 1, and of the base (step 0)."""
     from training.checkpoint import checkpoint_folders
-    from training.config import TrainSettings
-    from training.dataset import load_dataset
-    from training.scene import redraw
-    from training.scores.encoding import open_square
-    from training.scores.gallery import Gallery
-    from training.scores.probes import QUICK, Probe
 
     path = run.path / "truth.json"
-    if path.exists():
-        return {int(step): np.array(values) for step, values in json.loads(path.read_text()).items()}
-    subject = TrainSettings.model_validate(run.job.settings).subject
-    base = load_base(bench.base)
-    items = load_dataset(truth).items
-    seeds = max(1, round(bench.drawn / len(items)))
-    real = picture_features(redraw(base, [open_square(item, base.native_size_px, background="#ffffff") for item in items]))
-    probes = [
-        Probe(with_trigger(item.caption, subject.trigger, subject.noun, subject.intent), TRUTH_SEED + place + 1000 * seed)
-        for seed in range(seeds)
-        for place, item in enumerate(items)
-    ]
-    gallery, wanted = Gallery(base, run.path / "truth", QUICK), np.tile(real, (seeds, 1))
-    distances = {0: _distances(_last(gallery.draw_base(probes)), wanted)}
-    for folder in checkpoint_folders(run.path):
-        distances[int(folder.name)] = _distances(_last(gallery.draw_adapter(probes, folder / "adapter.safetensors", strength=1.0)), wanted)
-    path.write_text(json.dumps(distances))
-    return truth_by_step(bench, run, truth)
+    if not path.exists():
+        measured = Truth(bench, run, truth)
+        distances = {0: measured.of_base()}
+        for folder in checkpoint_folders(run.path):
+            distances[int(folder.name)] = measured.of(folder, strength=1.0)
+        path.write_text(json.dumps(distances))
+    return {int(step): np.array(values) for step, values in json.loads(path.read_text()).items()}
 
 
-def _distances(pictures, wanted) -> list[float]:
-    from pipelines.encoders import picture_features
-
-    return [float(distance) for distance in 1 - (picture_features(pictures) * wanted).sum(axis=1)]
+def truth_as_advised(bench: Bench, run, truth: Path, pick) -> float:
+    """The mean truth of the pick at the strength that the verdict advises."""
+    return float(np.mean(Truth(bench, run, truth).of(run.path / "checkpoints" / f"{pick.step:06d}", strength=pick.strength)))
 
 
 def _last(work: Iterator) -> Any:
