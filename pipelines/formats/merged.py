@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from pipelines.families.base import Base
 from pipelines.families.quiet import quiet
 from pipelines.formats.aside import set_aside
 from pipelines.formats.factors import dtype_of
+from pipelines.formats.older_readers import open_to_older_readers
 from pipelines.formats.paths import with_level, without_level
 
 
@@ -38,7 +40,12 @@ def write_merged(base: Base, adapter: Adapter, folder: Path, *, strength: float 
             swaps.enter_context(_weights(module, merged_weights(base, adapter, component, strength=strength, dtype=dtype), dtype))
         pipe = base.pipeline()
         with quiet():
-            fill_folder_atomically(folder, lambda partial: pipe.save_pretrained(str(partial), safe_serialization=True))
+            fill_folder_atomically(folder, lambda partial: _write(pipe, partial))
+
+
+def _write(pipe: Any, folder: Path) -> None:
+    pipe.save_pretrained(str(folder), safe_serialization=True)
+    open_to_older_readers(folder)
 
 
 def merged_weights(base: Base, adapter: Adapter, component: str, *, strength: float, dtype: torch.dtype) -> dict[str, Tensor]:

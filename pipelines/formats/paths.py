@@ -77,8 +77,8 @@ def without_level(path: str) -> str:
 
 
 def with_level(path: str) -> str:
-    """A text encoder's path as every other tool writes it: with text_model."""
-    return f"text_model.{without_level(path)}"
+    """A text encoder's path or key as every other tool writes it: with text_model. SDXL's projection stands beside that level."""
+    return path if path.startswith("text_projection") else f"text_model.{without_level(path)}"
 
 
 def _inside(kind: str, inner: list[str]) -> str:

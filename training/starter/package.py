@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPModel
 
 from pipelines.errors import ExportError
+from pipelines.formats.older_readers import open_to_older_readers
 from training.starter.denoiser import build_denoiser, build_scheduler, load_frozen
 from training.starter.text_image import build_text_image, load_tokenizer
 
@@ -108,6 +109,7 @@ def write_package(state_folder: Path, folder: Path = STARTER_FOLDER) -> int:
     whole.load_state_dict(torch.load(state_folder / "text_image" / "last.pt", map_location="cpu", weights_only=True)["model"])
     save_encoders(whole, fresh)
     settle_configs(fresh)
+    open_to_older_readers(fresh)
     total = check_sizes(fresh)
     for weights in fresh.rglob("*.safetensors"):
         weights.chmod(0o644)  # safetensors writes them readable by their owner only

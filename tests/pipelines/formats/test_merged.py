@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
+from safetensors import safe_open
 
 from pipelines.adapter import attach, attached, components, detach, factors
 from pipelines.errors import AdapterError, ExportError
@@ -51,6 +53,22 @@ def test_a_merged_dora_pipeline_draws_as_the_attached_adapter_and_the_base_stays
     detach(sd1)
     merged = draw_latents(load_base(str(tmp_path / "merged")), "a red mug", seed=0)
     assert distance(wanted, merged) < 1e-5 < distance(wanted, draw_latents(sd1, "a red mug", seed=0))
+
+
+def test_older_programs_find_text_encoders_and_vocabularies(tiny_sdxl: Path, tmp_path: Path) -> None:
+    base = base_in(tiny_sdxl)
+    write_merged(base, random_adapter(base, text_encoder=True), tmp_path / "merged", precision="fp16")
+    for encoder in ("text_encoder", "text_encoder_2"):
+        with safe_open(tmp_path / "merged" / encoder / "model.safetensors", framework="pt") as file:
+            keys = list(file.keys())
+        assert keys and all(key.startswith("text_model.") or key == "text_projection.weight" for key in keys)
+    for folder, tokenizer in zip(("tokenizer", "tokenizer_2"), base.tokenizers, strict=True):
+        vocabulary = json.loads((tmp_path / "merged" / folder / "vocab.json").read_text(encoding="utf-8"))
+        assert vocabulary == tokenizer.get_vocab()
+        merges = (tmp_path / "merged" / folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+        assert merges[0].startswith("#version") and all(len(line.split(" ")) == 2 for line in merges[1:])
+    again = load_base(str(tmp_path / "merged"))
+    assert all(torch.isfinite(encoder.state_dict()[name]).all() for encoder in again.text_encoders for name in encoder.state_dict())
 
 
 def test_other_adapters_on_the_base_stay_on_it_and_out_of_the_file(sd1: Base, tmp_path: Path) -> None:
