@@ -149,7 +149,10 @@ def _adapted_forward(layer: Any, merged: MergedWeights) -> Forward:
         return F.linear(x.permute(0, 2, 3, 1).to(BF16), merged.of(layer), bias).float().permute(0, 3, 1, 2)
 
     def convolution(x: Tensor, *_: Any) -> Tensor:
-        return F.conv2d(x.to(BF16), merged.of(layer).view(base.weight.shape), bias, base.stride, base.padding).float()
+        # Padded beforehand: with its own padding oneDNN leaves the weights' gradient partly unwritten where a picture is 1 wide and the stride 2.
+        high, wide = base.padding
+        pictures = F.pad(x.to(BF16), (wide, wide, high, high))
+        return F.conv2d(pictures, merged.of(layer).view(base.weight.shape), bias, base.stride).float()
 
     if type(base) is nn.Linear:
         return linear
