@@ -116,15 +116,15 @@ class ForecastError:
 
 
 def make_forecast(
-    settings: TrainSettings, base: BaseFacts, device: DeviceFacts, *, pictures: int, held_out: int, speed: Speed | None = None, shapes: int = 1
+    settings: TrainSettings, base: BaseFacts, device: DeviceFacts, *, pictures: int, held_out: int, batches: float = 0, speed: Speed | None = None, shapes: int = 1
 ) -> Forecast:  # fmt: skip
-    """The forecast of a whole run. pictures: to train on; held_out: beside them; shapes: in how many different ones."""
+    """The forecast of a whole run. pictures: to train on; held_out: beside them; batches: for one look at each (0: of one shape); shapes: how many."""
     speed = speed or guess_speed(settings, base, device)
     loop = settings.loop
     resolution = settings.pictures.resolution_px or base.native_size_px
     forward = speed.forward_seconds * (resolution / speed.resolution_px) ** 2
-    batches = loop.accumulation * batches_a_pass(settings)
-    per_step = batches * speed.step_seconds(_mean_batch(loop.batch, pictures), resolution)
+    mean_batch = pictures / batches if batches else _mean_batch(loop.batch, pictures)
+    per_step = loop.accumulation * batches_a_pass(settings) * speed.step_seconds(mean_batch, resolution)
     train = loop.steps * per_step
     entries = (pictures + held_out) * (2 if settings.pictures.flip else 1)
     drawn = len(loop.preview_prompts) * loop.checkpoints if loop.steps else 0
@@ -249,7 +249,7 @@ def _validation_passes(settings: TrainSettings, held_out: int) -> float:
 
 
 def _is_full_width(settings: TrainSettings, device: DeviceFacts) -> bool:
-    return settings.loop.precision == "fp32" or (settings.loop.precision == "auto" and device.kind == "cpu")
+    return settings.loop.precision == "fp32" or (settings.loop.precision == "auto" and device.kind != "cuda")
 
 
 def _missed(share: float) -> str:

@@ -22,7 +22,7 @@ from training.need import Need
 from training.plan_draft import Case, Draft, Line
 from training.plan_rules import RULES
 from training.plan_warnings import refusal_of, warnings_of
-from training.recipes import Dial, exposures_of, held_out_count
+from training.recipes import Dial, exposures_of
 
 
 class PlannedPicture(Protocol):
@@ -32,15 +32,20 @@ class PlannedPicture(Protocol):
     def caption(self) -> str: ...
     @property
     def size_hw(self) -> tuple[int, int]: ...
+    @property
+    def repeats(self) -> int: ...
+    @property
+    def held_out(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """settings: ready for a run. exposures: how often each picture is seen. warnings: what the user should know before the start."""
+    """settings: ready for a run. exposures: how often each picture is seen. pictures_a_batch: on average. warnings: what the user should know before the start."""
 
     settings: TrainSettings
     lines: tuple[Line, ...]
     exposures: float
+    pictures_a_batch: float
     warnings: tuple[Advice, ...]
     forecast: Forecast
     refusal: Advice | None = None
@@ -50,9 +55,16 @@ class Plan:
         """The plan in one sentence for people."""
         loop = self.settings.loop
         return (
-            f"I will look at each picture about {self.exposures:.0f} times ({loop.steps} steps of {loop.batch * loop.accumulation} pictures), "
+            f"I will look at each picture about {self.exposures:.0f} times ({loop.steps} steps of {self._together} pictures), "
             f"with rank {self.settings.adapter.rank}: about {duration(self.forecast.seconds)}."
         )
+
+    @property
+    def _together(self) -> str:
+        """How many pictures a step sees; where shapes differ, batches are not full."""
+        loop = self.settings.loop
+        most, mean = loop.batch * loop.accumulation, loop.accumulation * self.pictures_a_batch
+        return f"{most}" if mean > 0.9 * most else f"about {mean:.0f}"
 
     def check(self) -> None:
         """Raises ConfigError with an alternative where the plan is hopeless on this device."""
@@ -78,6 +90,8 @@ def make_plan(
         noun.strip(),
         tuple(item.caption for item in items),
         tuple(item.size_hw for item in items),
+        tuple(item.repeats for item in items),
+        sum(item.held_out for item in items),
         base_facts,
         device,
         dial,
@@ -86,20 +100,22 @@ def make_plan(
     draft = Draft(TrainSettings(), dict(overrides or {}))
     for decide in RULES:
         decide(draft, case)
-    held_out = held_out_count(case.pictures, share=draft.settings.pictures.held_out)
+    held_out, batches = case.held_out(draft.settings), case.batches(draft.settings)
     forecast = make_forecast(
         draft.settings,
         base_facts,
         device,
         pictures=case.pictures - held_out,
         held_out=held_out,
+        batches=batches,
         speed=speed,
         shapes=case.shapes(draft.settings),
     )
     return Plan(
         settings=draft.settings,
         lines=tuple(draft.lines),
-        exposures=exposures_of(draft.settings, pictures=case.pictures - held_out),
+        exposures=exposures_of(draft.settings, batches=batches),
+        pictures_a_batch=(case.pictures - held_out) / batches,
         warnings=(*((need.advice,) if need and need.advice else ()), *warnings_of(draft.settings, case, forecast)),
         forecast=forecast,
         refusal=refusal_of(draft.settings, case, forecast),

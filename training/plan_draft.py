@@ -6,6 +6,7 @@ Decides nothing (plan_rules.py does).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from training.config import FieldPath, TrainSettings, checked, value_at
 from training.device import DeviceFacts
 from training.forecast import Speed
 from training.images import bucket_of
-from training.recipes import Dial
+from training.recipes import Dial, held_out_count
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Case:
-    """What all lines look at."""
+    """What all lines look at. captions, sizes_hw, repeats: one for each picture."""
 
     intent: Intent
     trigger: str
     noun: str
     captions: tuple[str, ...]
     sizes_hw: tuple[tuple[int, int], ...]
+    repeats: tuple[int, ...]
+    kept_by_user: int  # pictures that the user keeps aside
     base: BaseFacts
     device: DeviceFacts
     dial: Dial
@@ -62,12 +65,30 @@ class Case:
         """The shorter side of each picture."""
         return tuple(min(size) for size in self.sizes_hw)
 
+    def held_out(self, settings: TrainSettings) -> int:
+        """How many pictures are kept aside: the user's own choice, or the share."""
+        return self.kept_by_user or held_out_count(self.pictures, share=settings.pictures.held_out)
+
     def shapes(self, settings: TrainSettings) -> int:
         """How many different shapes the pictures are trained in."""
+        return len(self._shown(settings))
+
+    def batches(self, settings: TrainSettings) -> float:
+        """Micro-batches for one look at every picture that is taught: those of a shape go together, so the last of each shape is seldom full (batches.py)."""
+        taught = max(1, self.pictures - self.held_out(settings))
+        shown = self._shown(settings).values()
+        return sum(-(-count * taught // (self.pictures * settings.loop.batch)) for count in shown) * self.pictures / sum(self.repeats)
+
+    def _shown(self, settings: TrainSettings) -> Counter[tuple[int, int]]:
+        """Pictures an epoch by the shape that they are trained in, repeats counted."""
         pictures, side_px = settings.pictures, settings.pictures.resolution_px or self.base.native_size_px
-        return len(
-            {bucket_of(size, side_px, base_stride_px=self.base.stride_px, is_square=not pictures.buckets, upscale=pictures.upscale) for size in self.sizes_hw}
-        )  # fmt: skip
+        shown: Counter[tuple[int, int]] = Counter()
+        for size_hw, times in zip(self.sizes_hw, self.repeats, strict=True):
+            bucket = bucket_of(
+                size_hw, side_px, base_stride_px=self.base.stride_px, is_square=not pictures.buckets, upscale=pictures.upscale
+            )
+            shown[bucket] += times
+        return shown
 
 
 @dataclass

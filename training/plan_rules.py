@@ -74,7 +74,7 @@ def _pictures(draft: Draft, case: Case) -> None:
     draft.decide(
         "pictures.caption_dropout", share, f"{share:.0%} of the pictures are shown without caption, so that guidance keeps working."
     )
-    kept = held_out_count(case.pictures, share=0.05)
+    kept = case.kept_by_user or held_out_count(case.pictures, share=0.05)
     held = (
         f"{kept} of {case.pictures} pictures are never trained on: they show whether it learns or copies."
         if kept
@@ -192,13 +192,12 @@ def _fits(settings: TrainSettings, case: Case, *, batch: int, checkpointing: boo
 
 
 def _length(draft: Draft, case: Case) -> None:
-    kept = held_out_count(case.pictures, share=draft.settings.pictures.held_out)
-    pictures = max(1, case.pictures - kept)
-    together = draft.settings.loop.batch * draft.settings.loop.accumulation
+    pictures = max(1, case.pictures - case.held_out(draft.settings))
+    steps_a_look = case.batches(draft.settings) / draft.settings.loop.accumulation
     wanted = exposures(case.base, case.intent, pictures=pictures, dial=case.dial)
-    steps = max(40, min(round(wanted * pictures / together), _recipe(case).most_steps))
+    steps = max(40, min(round(wanted * steps_a_look), _recipe(case).most_steps))
     steps = round(steps, -1)
-    seen = steps * together / pictures
+    seen = steps / steps_a_look
     few = "few pictures need many looks" if pictures < 60 else "many pictures need fewer looks each"
     draft.decide(
         "loop.steps",

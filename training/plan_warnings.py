@@ -5,10 +5,12 @@ In: settings, the case, the forecast. Out: `Advice` in plain words. Changes no s
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipelines.events import Advice
 from pipelines.settings import with_values
-from training.config import TrainSettings
-from training.forecast import Forecast, activation_bytes, duration, make_forecast, size
+from training.config import FieldPath, TrainSettings
+from training.forecast import Forecast, duration, make_forecast, size
 from training.plan_draft import Case
 
 HOPELESS_SECONDS = 24 * 3600
@@ -68,16 +70,20 @@ def refusal_of(settings: TrainSettings, case: Case, forecast: Forecast) -> Advic
 
 def _smaller(settings: TrainSettings, case: Case) -> str:
     """The nearest plan that fits."""
-    fixed = make_forecast(settings, case.base, case.device, pictures=1, held_out=0).memory_bytes - activation_bytes(
-        settings, case.base, case.device
-    )
-    if fixed < 0.85 * case.device.memory_bytes and (settings.loop.batch > 1 or not settings.loop.gradient_checkpointing):
+    light = with_values(settings, {("loop", "batch"): 1, ("loop", "gradient_checkpointing"): True})
+    if _fits(light, case):
         return "Use batch 1 with gradient checkpointing."
     resolution = settings.pictures.resolution_px or case.base.native_size_px
-    halved = with_values(settings, {("pictures", "resolution_px"): max(64, resolution // 2 // 64 * 64)})
-    if make_forecast(halved, case.base, case.device, pictures=1, held_out=0).fits:
-        return f"Train at {halved.pictures.resolution_px} px, or use a smaller base."
+    halved: dict[FieldPath, Any] = {("pictures", "resolution_px"): max(64, resolution // 2 // 64 * 64)}
+    for tried, beside in ((settings, ""), (light, " with batch 1 and gradient checkpointing")):
+        small = with_values(tried, halved)
+        if _fits(small, case):
+            return f"Train at {small.pictures.resolution_px} px{beside}, or use a smaller base."
     return "Use a smaller base (SD 1.5 needs about a third of SDXL's memory; the starter runs anywhere), or a GPU with more memory."
+
+
+def _fits(settings: TrainSettings, case: Case) -> bool:
+    return make_forecast(settings, case.base, case.device, pictures=1, held_out=0, speed=case.speed, shapes=case.shapes(settings)).fits
 
 
 def _faster(case: Case) -> str:

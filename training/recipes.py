@@ -65,9 +65,9 @@ def between(knots: tuple[tuple[int, int], ...], at: float) -> float:
     return float(knots[-1][1])
 
 
-def exposures_of(settings: TrainSettings, *, pictures: int) -> float:
-    """Steps x effective batch / pictures: the figure that makes recipes comparable."""
-    return settings.loop.steps * settings.loop.batch * settings.loop.accumulation / max(1, pictures)
+def exposures_of(settings: TrainSettings, *, batches: float) -> float:
+    """Micro-batches taken over those that one look at every picture needs: the figure that makes recipes comparable."""
+    return settings.loop.steps * settings.loop.accumulation / batches
 
 
 def held_out_count(pictures: int, *, share: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 
 from pipelines.errors import ConfigError
 from training.base_facts import BaseFacts, Denoiser, family_facts
+from training.batches import BatchOrder
 from training.config import TrainSettings, value_at
 from training.device import DeviceFacts
+from training.images import bucket_of
 from training.plan import Plan, make_plan
+from training.recipes import held_out_count
 
 GIB = 2**30
 GPU = DeviceFacts("cuda", "NVIDIA GeForce RTX 4090", 24 * GIB, 23 * GIB, 16, True, 58e12)
@@ -31,6 +35,8 @@ STARTER = replace(
 class Shot:
     caption: str = "standing on a table, warm light"
     size_hw: tuple[int, int] = (768, 768)
+    repeats: int = 1
+    held_out: bool = False
 
 
 def planned(count: int = 40, *, base: BaseFacts = SD1, device: DeviceFacts = GPU, shot: Shot = Shot(), **answers) -> Plan:
@@ -48,6 +54,48 @@ def test_every_line_gives_a_reason_in_one_sentence_and_the_value_in_force():
         assert each.reason.strip().endswith("."), each
         assert value_at(plan.settings, each.path) == each.value
         assert not each.changed and each.mark == "unchanged from advice"
+
+
+@pytest.mark.parametrize(("count", "repeats", "shapes"), [(11, 1, 1), (20, 1, 7), (20, 10, 7), (40, 1, 7), (3, 1, 1)])
+def test_pictures_are_seen_as_often_as_the_plan_says(count, repeats, shapes):
+    """Pictures of one shape go together, so batches are not full: the order that the trainer keeps is the truth."""
+    sizes = [(1000, 1000), (1000, 800), (800, 1000), (1200, 800), (800, 1200), (1600, 900), (900, 1600)][:shapes]
+    shots = [Shot(size_hw=sizes[place % shapes], repeats=repeats) for place in range(count)]
+    plan = make_plan(intent="product", trigger="fjordbottle", noun="bottle", pictures=shots, base_facts=STARTER, device=CPU)
+    side, loop = plan.settings.pictures.resolution_px, plan.settings.loop
+    taught = shots[: count - held_out_count(count, share=0.05)]
+    buckets = tuple(bucket_of(shot.size_hw, side, base_stride_px=STARTER.stride_px) for shot in taught)
+    order = BatchOrder(buckets, tuple(shot.repeats for shot in taught), loop.batch, seed=0)
+    seen = sum(len(order.at(number)) for number in range(loop.steps * loop.accumulation)) / len(taught)
+    assert seen == pytest.approx(plan.exposures, rel=0.15)
+    assert str(round(plan.exposures)) in line(plan, "loop.steps").reason
+    assert (f"steps of {loop.batch} pictures" in plan.words) == (plan.pictures_a_batch > 0.9 * loop.batch)
+
+
+def test_pictures_that_the_user_keeps_aside_are_not_counted_as_taught():
+    shots = [Shot(held_out=place % 2 == 0) for place in range(40)]
+    plan = make_plan(intent="product", trigger="fjordbottle", noun="bottle", pictures=shots, base_facts=SD1, device=GPU)
+    assert line(plan, "pictures.held_out").reason.startswith("20 of 40 ") and line(plan, "loop.steps").reason.startswith("Each of 20 ")
+
+
+@given(st.integers(3, 40), st.sampled_from([SD1, SDXL]), st.sampled_from(["cpu", "mps"]), st.sampled_from([1, 4, 8]))
+def test_what_a_refusal_advises_is_not_refused_again(gigabytes, base, kind, batch):
+    device = DeviceFacts(kind, kind, gigabytes * GIB, gigabytes * GIB, 8, False, 80e12)
+    refusal = planned(base=base, device=device, overrides={("loop", "batch"): batch}).refusal
+    advised = {}
+    if refusal and "batch 1" in refusal.fix:
+        advised |= {("loop", "batch"): 1, ("loop", "gradient_checkpointing"): True}
+    if refusal and (side := re.match(r"Train at (\d+) px", refusal.fix)):
+        advised |= {("pictures", "resolution_px"): int(side[1])}
+    if advised:
+        again = planned(base=base, device=device, overrides={("loop", "batch"): batch} | advised).refusal
+        assert again is None or again.code == "too-slow"
+
+
+def test_automatic_precision_is_counted_as_what_the_device_will_use():
+    device = replace(GPU, kind="mps", memory_bytes=16 * GIB)
+    auto, full = (planned(base=SDXL, device=device, overrides={("loop", "precision"): kind}).forecast for kind in ("auto", "fp32"))
+    assert auto.memory_bytes == full.memory_bytes
 
 
 def test_the_plan_needs_no_torch():
@@ -84,7 +132,6 @@ def test_small_sets_of_a_subject_get_class_pictures_and_large_ones_do_not():
 
 def test_held_out_pictures_are_counted_as_the_trainer_will():
     from training.latents import split_held_out
-    from training.recipes import held_out_count
 
     @dataclass(frozen=True)
     class Kept:
