@@ -38,11 +38,13 @@ class TrainState:
     scaler: dict[str, Any]
     chunks: int = 1  # how often a micro-batch had to be cut for memory
     held_out: tuple[tuple[int, float], ...] = ()  # (step, loss) measured so far
+    seconds: float = 0.0  # that the training has taken so far
+    pictures: str = ""  # which are taught and which are kept aside, as a digest
 
 
 def save_checkpoint(run_path: Path, state: TrainState, adapter: Adapter) -> Path:
     """Write the checkpoint whole, then drop the state of older ones. Raises RunError on a full disk, older checkpoints untouched."""
-    folder = run_path / FOLDER / f"{state.step:06d}"
+    folder = run_path / checkpoint_name(state.step)
 
     def fill(partial: Path) -> None:
         save_adapter(adapter, partial / "adapter.safetensors")
@@ -76,6 +78,11 @@ def _told_when_full(step: int) -> Iterator[None]:
                 f"The disk is full: checkpoint {step} could not be written; the one before is whole.", fix="Free some space, then resume."
             ) from error
         raise
+
+
+def checkpoint_name(step: int) -> str:
+    """Where a checkpoint stands in its run."""
+    return f"{FOLDER}/{step:06d}"
 
 
 def checkpoint_folders(run_path: Path) -> list[Path]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -46,12 +48,14 @@ def execute(run: Run, *, watch: Callable[[Event], None] = lambda event: None) ->
         for _ in train(run):
             pass
         return
-    with run.held(), _logged(run.path / "log.txt"):
+    with run.held(), _logged(run.path / "log.txt"), _interrupts() as interrupts:
         work = train(run)
         try:
             for event in work:
                 run.append(event)
                 watch(event)
+                if interrupts:
+                    raise KeyboardInterrupt
                 if run.is_asked_to_stop():
                     _stop(run, work, watch)
                     return
@@ -158,6 +162,25 @@ def _remember(run: Run, peak_bytes: int) -> None:
     speed = speed_of_run(run.records()[0], settings, base=facts, device=device, peak_bytes=peak_bytes)
     if speed is not None:
         remember_speed(run.path.parent / CACHE, speed, base=facts, device=device, settings=settings)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collects the first Ctrl-C, so that the step at hand is finished and kept: weights that are half updated are no state to go on from. The second one ends at once."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # only there signals can be caught
+        yield came
+        return
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

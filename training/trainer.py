@@ -7,14 +7,18 @@ The loop prints nothing and calls nobody back: whoever wants to know reads the e
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from diffusers.training_utils import free_memory
 from torch import Tensor
 
@@ -22,14 +26,15 @@ from pipelines import adapter as adapters
 from pipelines import generation
 from pipelines.card import Card
 from pipelines.errors import OutOfMemory, TrainingDiverged
-from pipelines.events import Advice, Event, Finished, Picture, Saved, Started, Step, Validated
+from pipelines.events import Advice, Event, Finished, Saved, Started, Step, Validated
 from pipelines.families.base import Base, Conditioning
 from training.averages import Averages
 from training.batches import BatchOrder
 from training.chance import Draw, draw_for, generator_of, mixed_seed
-from training.checkpoint import TrainState, load_newest, restore, save_checkpoint, save_state
+from training.checkpoint import TrainState, checkpoint_name, load_newest, restore, save_checkpoint, save_state
 from training.config import TrainSettings
 from training.latents import Batch, CachedDataset, CachedPicture
+from training.live_previews import draw_previews
 from training.losses import picture_losses, snr_of, target_of, timestep_weights
 from training.optim import build_optimizer, milestones, rate_share, set_rate
 from training.precision import PRODUCTS, Precision, set_precision
@@ -58,6 +63,7 @@ class Trainer:
         self.precision = precision
         set_precision(base, precision)
         autocast = "no" if base.dtype == torch.float32 else precision
+        AcceleratorState._reset_state()  # of an earlier training in this process, whose format may have been another
         self.accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision=autocast)
         self.parameters = adapters.create(base, settings.adapter, seed=settings.loop.seed, name=NAME)
         if settings.loop.gradient_checkpointing:
@@ -74,18 +80,26 @@ class Trainer:
         self.quick = QuickAdapters(base, shape, name=NAME, products=PRODUCTS[precision])
         self.chunks = 1  # pieces that each micro-batch is cut into for memory
         self.held_out: list[tuple[int, float]] = []
+        steps = settings.loop.steps
+        self.checkpoints = {*milestones(settings.optim, steps, settings.loop.checkpoints), steps}
+        self.validations = set(milestones(settings.optim, steps, settings.loop.validations))
+        self.pictures = _pictures_of(cached)
+        self.before: TrainState | None = None  # what the run goes on from
+        self.began, self.saved = time.monotonic(), 0
 
     def run(self) -> Iterator[Event]:
         """Train to the end. Closing the generator early saves a checkpoint to go on from. Raises TrainingDiverged, OutOfMemory, RunError."""
         loop, total = self.settings.loop, self.settings.loop.steps
-        began = time.monotonic()
+        self.began = time.monotonic()
         step = self._resume()
         yield Started(total, step, str(self.accelerator.device), self.precision)
+        yield from self._compare_pictures()
         base_loss = self._validate_base()
-        checkpoints, validations = (milestones(self.settings.optim, total, count) for count in (loop.checkpoints, loop.validations))
         recent: deque[float] = deque(maxlen=50)
-        saved, kept = step, time.monotonic()
+        self.saved, kept = step, time.monotonic()
         try:
+            if step:  # a stop may have come between the step and what is due after it
+                yield from self._after(step, base_loss, is_saved=True)
             while step < total:
                 tick = time.perf_counter()
                 loss, advice = self._step(step)
@@ -93,33 +107,39 @@ class Trainer:
                 step += 1
                 yield Step(step, loss, self.optimizer.param_groups[0]["lr"], sum(recent) / len(recent))
                 yield from advice
-                if base_loss is not None and step in validations:
-                    yield Validated(step, self._validate(step), base_loss)
-                    if self._is_getting_worse():
-                        yield Advice(
-                            "overfitting",
-                            f"Held-out pictures got worse three times in a row, last at step {step}: it has begun to copy.",
-                            "An earlier checkpoint is likely the best.",
-                        )
-                        if loop.early_stop:
-                            break
-                if step in checkpoints or step == total:
-                    saved = step
-                    yield Saved(step, self._save(step))
-                    yield from self._draw_previews(step)
+                yield from self._after(step, base_loss)
+                if loop.early_stop and step in self.validations and self._is_getting_worse():
+                    break
+                if self.saved == step:
                     kept = time.monotonic()
                 elif time.monotonic() - kept > STATE_SECONDS:
                     self._save_state(step)
                     kept = time.monotonic()
         except GeneratorExit:
-            if saved < step:
+            if self.saved < step:
                 self._save(step)
             raise
-        if saved < step:
+        if self.saved < step:
             yield Saved(step, self._save(step))
         if self.accelerator.is_main_process:
             adapters.save_adapter(self._adapter(step), self.folder / "adapter.safetensors")
-        yield Finished("adapter.safetensors", time.monotonic() - began)
+        yield Finished("adapter.safetensors", self._seconds())
+
+    def _after(self, step: int, base_loss: float | None, *, is_saved: bool = False) -> Iterator[Event]:
+        """What is due after a step: the held-out loss, a checkpoint, its previews. is_saved: the checkpoint, where one is due, stands already."""
+        if base_loss is not None and step in self.validations and step not in dict(self.held_out):
+            yield Validated(step, self._validate(step), base_loss)
+            if self._is_getting_worse():
+                yield Advice(
+                    "overfitting",
+                    f"Held-out pictures got worse three times in a row, last at step {step}: it has begun to copy.",
+                    "An earlier checkpoint is likely the best.",
+                )
+                if self.settings.loop.early_stop:
+                    return
+        if step in self.checkpoints:
+            yield Saved(step, checkpoint_name(step) if is_saved else self._save(step))
+            yield from self._draw_previews(step)
 
     def _step(self, step: int) -> tuple[float, list[Advice]]:
         """One optimizer step; micro-batches are halved and the step taken again where memory does not suffice."""
@@ -239,23 +259,17 @@ class Trainer:
         last = [loss for _, loss in self.held_out[-4:]]
         return len(last) == 4 and last[0] < last[1] < last[2] < last[3]
 
-    def _draw_previews(self, step: int) -> Iterator[Picture]:
-        """One picture per preview prompt, always with the same seeds. Fast ones on a CPU; elsewhere they would need folded copies of the weights beside the training."""
-        prompts, seed = self.settings.loop.preview_prompts, self.settings.loop.seed
-        if not prompts or not self.accelerator.is_main_process:
-            return
-        from pipelines.provenance import save_picture
-        from pipelines.settings import DrawSettings
+    def _draw_previews(self, step: int) -> Iterator[Event]:
+        """One picture per preview prompt, always with the same seeds."""
+        if self.accelerator.is_main_process:
+            self._teach(False)
+            loop = self.settings.loop
+            yield from draw_previews(self.base, loop.preview_prompts, seed=loop.seed, step=step, folder=self.folder, drawing=self._averaged)
 
-        self._teach(False)
-        how = DrawSettings(speed="fast" if self.base.device.type == "cpu" else "exact")
-        wishes = [generation.Wish(prompt, "", seed + number) for number, prompt in enumerate(prompts)]
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
         with self.averages.in_place(), self.accelerator.autocast():
-            pictures = list(generation.draw(self.base, how, wishes))
-        for number, drawn in enumerate(pictures):
-            path = self.folder / "previews" / f"{step:06d}" / f"{number:02d}.png"
-            save_picture(drawn, path)
-            yield Picture(str(path.relative_to(self.folder)), drawn.prompt, drawn.seed, step)
+            yield
 
     def _resume(self) -> int:
         """Take up the newest checkpoint; returns the steps done."""
@@ -266,14 +280,30 @@ class Trainer:
         self.averages.load_state_dict(state.averages, self.base.device)
         if self.accelerator.scaler is not None and state.scaler:
             self.accelerator.scaler.load_state_dict(state.scaler)
-        self.chunks, self.held_out = state.chunks, list(state.held_out)
+        self.chunks, self.held_out, self.before = state.chunks, list(state.held_out), state
         return state.step
+
+    def _compare_pictures(self) -> Iterator[Event]:
+        """Held-out losses of other pictures than today's say nothing beside today's."""
+        if self.before is None or self.before.pictures in ("", self.pictures):
+            return
+        self.held_out = []
+        yield Advice(
+            "pictures-changed",
+            f"The pictures have changed since step {self.before.step}: held-out figures begin anew, and some of the pictures kept aside may have been taught before.",
+            "For figures that you can trust, train anew.",
+        )
+
+    def _seconds(self) -> float:
+        """Of the whole run, earlier parts included."""
+        return time.monotonic() - self.began + (self.before.seconds if self.before else 0.0)
 
     def _save(self, step: int) -> str:
         """A checkpoint, its path relative to the run."""
         if self.accelerator.is_main_process:
             save_checkpoint(self.folder, self._state(step), self._adapter(step))
-        return f"checkpoints/{step:06d}"
+        self.saved = step
+        return checkpoint_name(step)
 
     def _save_state(self, step: int) -> None:
         if self.accelerator.is_main_process:
@@ -288,6 +318,8 @@ class Trainer:
             scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
             chunks=self.chunks,
             held_out=tuple(self.held_out),
+            seconds=self._seconds(),
+            pictures=self.pictures,
         )
 
     def _adapter(self, step: int) -> adapters.Adapter:
@@ -327,6 +359,12 @@ class Trainer:
         return BatchOrder(
             tuple(picture.bucket for picture in pictures), tuple(picture.repeats for picture in pictures), loop.batch, loop.seed
         )
+
+
+def _pictures_of(cached: CachedDataset) -> str:
+    """Which pictures are taught and which are kept aside, as a digest: by their cached latents, so by content and cut."""
+    parts = [sorted(str(path.name) for picture in pictures for path in picture.latents) for pictures in (cached.training, cached.held_out)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _cut(batch: Batch, part: slice) -> Batch:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +15,17 @@ from PIL import Image, ImageDraw
 
 from pipelines.adapter import attach, load_adapter
 from pipelines.errors import OutOfMemory, TrainingDiverged
-from pipelines.events import Advice, Finished, Picture, Saved, Step, Stopped, Validated
+from pipelines.events import Advice, Event, Finished, Picture, Saved, Step, Stopped, Validated
 from pipelines.families.base import load_base
 from pipelines.generation import Wish, draw
 from pipelines.settings import DrawSettings, with_values
 from training.checkpoint import checkpoint_folders, load_newest
 from training.config import LoopSettings, SubjectSettings, TrainSettings
 from training.execute import execute, train
-from training.runs import Job, Run, create_run, open_run
+from training.runs import Job, Run, create_run, last_of, open_run
+from training.trainer import Trainer
+
+DUE = (Step, Validated, Saved, Picture)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +125,82 @@ def test_stop_and_resume_give_the_very_same_adapter(tmp_path: Path, tiny_sd1: Pa
     assert any(isinstance(event, Stopped) for event in run.events())
     execute(open_run(run.path))
     assert_equal_weights(run, unbroken)
+
+
+def test_a_stop_leaves_nothing_out_of_what_is_due_at_a_step(tmp_path: Path, tiny_sd1: Path, pictures: Path) -> None:
+    """A stop may be asked for at any event; validations, checkpoints and previews come all the same, if later."""
+    settings = settings_for(tiny_sd1, loop__steps=4, loop__checkpoints=2, loop__validations=2, loop__preview_prompts=("a mug", "a robot"))
+    whole = new_run(tmp_path / "whole", pictures, settings)
+    execute(whole)
+    told = [_told(event) for event in whole.events() if isinstance(event, DUE)]
+    assert len({kind for kind, *_ in told}) == 4
+    for stop_at in range(len(told)):
+        run = new_run(tmp_path / f"run-{stop_at}", pictures, settings)
+        execute(run, watch=_stops_after(run, stop_at))
+        if run.state() == "stopped":
+            execute(open_run(run.path))
+        again = [_told(event) for event in run.events() if isinstance(event, DUE)]
+        assert sorted(set(again)) == sorted(told), told[stop_at]
+        assert_equal_weights(run, whole)
+
+
+def _stops_after(run: Run, count: int) -> Callable[[Event], None]:
+    places = iter(range(100))
+
+    def watch(event: Event) -> None:
+        if isinstance(event, DUE) and next(places) == count:
+            run.ask_to_stop()
+
+    return watch
+
+
+def _told(event: Event) -> tuple[str, int, str]:
+    return type(event).__name__, event.step, getattr(event, "path", "")  # type: ignore[attr-defined]
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(tmp_path: Path, tiny_sd1: Path, pictures: Path) -> None:
+    run = new_run(tmp_path / "run", pictures, settings_for(tiny_sd1, loop__steps=6))
+    execute(run, watch=lambda event: run.ask_to_stop() if isinstance(event, Step) and event.step == 4 else None)
+    before = load_newest(run.path).seconds
+    execute(open_run(run.path))
+    ends = {record["kind"]: record["at"] for record in run.records()[0]}
+    assert 0 < before < last_of(run, Finished).seconds <= before + ends["finished"] - ends["stopped"]
+
+
+def test_a_resume_with_other_pictures_says_so_and_begins_its_held_out_figures_anew(tmp_path: Path, tiny_sd1: Path, pictures: Path) -> None:
+    own = tmp_path / "pictures"
+    shutil.copytree(pictures, own)
+    run = new_run(tmp_path / "run", own, settings_for(tiny_sd1, loop__steps=6, loop__validations=6))
+    execute(run, watch=lambda event: run.ask_to_stop() if isinstance(event, Step) and event.step == 3 else None)
+    next(iter(sorted(own.glob("*.png")))).unlink()
+    execute(open_run(run.path))
+    assert last_of(run, Finished) is not None
+    codes = [event.code for event in run.events() if isinstance(event, Advice)]
+    assert codes.count("pictures-changed") == 1
+
+
+def test_the_first_interrupt_finishes_the_step_and_keeps_it(
+    tmp_path: Path, tiny_sd1: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes in the middle of a step, not between two."""
+    run = new_run(tmp_path / "run", pictures, settings_for(tiny_sd1, loop__steps=6, loop__checkpoints=1))
+    learn = Trainer._learn
+
+    def interrupted(self, cached, order, number, *, weight):
+        if number == 3:
+            signal.raise_signal(signal.SIGINT)
+        return learn(self, cached, order, number, weight=weight)
+
+    monkeypatch.setattr(Trainer, "_learn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute(run)
+    assert run.state() == "stopped" and [folder.name for folder in checkpoint_folders(run.path)] == ["000004"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_two_trainings_of_one_process_may_have_different_formats(tmp_path: Path, tiny_sd1: Path, pictures: Path) -> None:
+    for precision in ("fp32", "bf16"):
+        execute(new_run(tmp_path / precision, pictures, settings_for(tiny_sd1, loop__steps=1, loop__precision=precision)))
 
 
 @pytest.mark.parametrize(
