@@ -39,7 +39,7 @@ from training.losses import picture_losses, snr_of, target_of, timestep_weights
 from training.optim import build_optimizer, milestones, rate_share, set_rate
 from training.precision import PRODUCTS, Precision, set_precision
 from training.quick_adapters import QuickAdapters, usual_shape
-from training.validation import held_out_loss, sample_budget
+from training.validation import HeldOut
 
 NAME = "adapter"
 STATE_SECONDS = 120  # of work that a kill costs at most: checkpoints stand far apart where the rate has fallen
@@ -79,7 +79,9 @@ class Trainer:
         shape = usual_shape(buckets, batch=settings.loop.batch, channels=base.unet.config.in_channels, stride_px=base.stride_px)
         self.quick = QuickAdapters(base, shape, name=NAME, products=PRODUCTS[precision])
         self.chunks = 1  # pieces that each micro-batch is cut into for memory
-        self.held_out: list[tuple[int, float]] = []
+        self.held_out = HeldOut(
+            base, cached, settings.loop, conditioning=lambda texts: self._conditioning(cached, texts), autocast=self.accelerator.autocast
+        )
         steps = settings.loop.steps
         self.checkpoints = {*milestones(settings.optim, steps, settings.loop.checkpoints), steps}
         self.validations = set(milestones(settings.optim, steps, settings.loop.validations))
@@ -94,7 +96,8 @@ class Trainer:
         step = self._resume()
         yield Started(total, step, str(self.accelerator.device), self.precision)
         yield from self._compare_pictures()
-        base_loss = self._validate_base()
+        self._teach(False)
+        base_loss = self.held_out.of_base()
         recent: deque[float] = deque(maxlen=50)
         self.saved, kept = step, time.monotonic()
         try:
@@ -108,7 +111,7 @@ class Trainer:
                 yield Step(step, loss, self.optimizer.param_groups[0]["lr"], sum(recent) / len(recent))
                 yield from advice
                 yield from self._after(step, base_loss)
-                if loop.early_stop and step in self.validations and self._is_getting_worse():
+                if loop.early_stop and step in self.validations and self.held_out.is_getting_worse():
                     break
                 if self.saved == step:
                     kept = time.monotonic()
@@ -127,9 +130,12 @@ class Trainer:
 
     def _after(self, step: int, base_loss: float | None, *, is_saved: bool = False) -> Iterator[Event]:
         """What is due after a step: the held-out loss, a checkpoint, its previews. is_saved: the checkpoint, where one is due, stands already."""
-        if base_loss is not None and step in self.validations and step not in dict(self.held_out):
-            yield Validated(step, self._validate(step), base_loss)
-            if self._is_getting_worse():
+        if base_loss is not None and step in self.validations and step not in dict(self.held_out.losses):
+            self._teach(False)
+            with self.averages.in_place():
+                loss = self.held_out.measure(step)
+            yield Validated(step, loss, base_loss)
+            if self.held_out.is_getting_worse():
                 yield Advice(
                     "overfitting",
                     f"Held-out pictures got worse three times in a row, last at step {step}: it has begun to copy.",
@@ -229,36 +235,6 @@ class Trainer:
             for parameter in self.parameters:
                 parameter.grad = self.accelerator.reduce(parameter.grad, reduction="mean")
 
-    def _validate_base(self) -> float | None:
-        """Held-out loss without the adapter, or None where nothing is held out."""
-        if not self.cached.held_out or not self.settings.loop.validations:
-            return None
-        with adapters.bare(self.base):
-            return self._held_out_loss()
-
-    def _validate(self, step: int) -> float:
-        with self.averages.in_place():
-            loss = self._held_out_loss()
-        self.held_out.append((step, loss))
-        return loss
-
-    def _held_out_loss(self) -> float:
-        loop = self.settings.loop
-        self._teach(False)
-        budget = sample_budget(training_samples=loop.steps * loop.batch * loop.accumulation, validations=loop.validations)
-        return held_out_loss(
-            self.base,
-            self.cached,
-            lambda captions: self._conditioning(self.cached, captions),
-            seed=loop.seed,
-            budget=budget,
-            autocast=self.accelerator.autocast,
-        )
-
-    def _is_getting_worse(self) -> bool:
-        last = [loss for _, loss in self.held_out[-4:]]
-        return len(last) == 4 and last[0] < last[1] < last[2] < last[3]
-
     def _draw_previews(self, step: int) -> Iterator[Event]:
         """One picture per preview prompt, always with the same seeds."""
         if self.accelerator.is_main_process:
@@ -280,14 +256,14 @@ class Trainer:
         self.averages.load_state_dict(state.averages, self.base.device)
         if self.accelerator.scaler is not None and state.scaler:
             self.accelerator.scaler.load_state_dict(state.scaler)
-        self.chunks, self.held_out, self.before = state.chunks, list(state.held_out), state
+        self.chunks, self.held_out.losses, self.before = state.chunks, list(state.held_out), state
         return state.step
 
     def _compare_pictures(self) -> Iterator[Event]:
         """Held-out losses of other pictures than today's say nothing beside today's."""
         if self.before is None or self.before.pictures in ("", self.pictures):
             return
-        self.held_out = []
+        self.held_out.losses = []
         yield Advice(
             "pictures-changed",
             f"The pictures have changed since step {self.before.step}: held-out figures begin anew, and some of the pictures kept aside may have been taught before.",
@@ -317,7 +293,7 @@ class Trainer:
             averages=self.averages.state_dict(),
             scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
             chunks=self.chunks,
-            held_out=tuple(self.held_out),
+            held_out=tuple(self.held_out.losses),
             seconds=self._seconds(),
             pictures=self.pictures,
         )

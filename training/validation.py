@@ -12,8 +12,9 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from pipelines import adapter as adapters
 from pipelines.families.base import Base, Conditioning
-from training.config import LossSettings
+from training.config import LoopSettings, LossSettings
 from training.latents import CachedDataset, CachedPicture
 from training.losses import picture_losses, target_of
 
@@ -28,6 +29,36 @@ TIME_SHARE = 0.05  # of a run, all validations together
 def sample_budget(*, training_samples: int, validations: int) -> int:
     """How many forward passes one validation may take: a training sample costs about two (forward, and backward through frozen weights; measured 1.9)."""
     return max(len(PLACES), int(TIME_SHARE * 2 * training_samples / max(1, validations)))
+
+
+class HeldOut:
+    """The held-out loss of one run as it goes on. losses: (step, loss) measured so far, oldest first."""
+
+    def __init__(self, base: Base, cached: CachedDataset, loop: LoopSettings, *, conditioning: Conditioner, autocast: Autocast) -> None:
+        self.base, self.cached, self.loop, self.conditioning, self.autocast = base, cached, loop, conditioning, autocast
+        self.losses: list[tuple[int, float]] = []
+
+    def of_base(self) -> float | None:
+        """The loss without the adapter, or None where nothing is to be measured."""
+        if not self.cached.held_out or not self.loop.validations:
+            return None
+        with adapters.bare(self.base):
+            return self._loss()
+
+    def measure(self, step: int) -> float:
+        """The loss now, kept with its step."""
+        self.losses.append((step, self._loss()))
+        return self.losses[-1][1]
+
+    def is_getting_worse(self) -> bool:
+        """True if the loss rose three times in a row."""
+        last = [loss for _, loss in self.losses[-4:]]
+        return len(last) == 4 and last[0] < last[1] < last[2] < last[3]
+
+    def _loss(self) -> float:
+        loop = self.loop
+        budget = sample_budget(training_samples=loop.steps * loop.batch * loop.accumulation, validations=loop.validations)
+        return held_out_loss(self.base, self.cached, self.conditioning, seed=loop.seed, budget=budget, autocast=self.autocast)
 
 
 @torch.no_grad()

@@ -349,7 +349,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(
 
 def test_early_stop_ends_a_run_that_gets_worse(tmp_path: Path, tiny_sd1: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = iter([1.0, 0.9, 0.8, 0.85, 0.9, 0.95, 1.0, 1.1])  # the base, then after each step
-    monkeypatch.setattr("training.trainer.held_out_loss", lambda *_, **__: next(measured))
+    monkeypatch.setattr("training.validation.held_out_loss", lambda *_, **__: next(measured))
     run = new_run(tmp_path / "run", pictures, settings_for(tiny_sd1, loop__steps=7, loop__validations=7, loop__early_stop=True))
     execute(run)
     assert [event.code for event in run.events() if isinstance(event, Advice)] == ["overfitting"]
