@@ -53,7 +53,7 @@ class Concept:
 
 def read_folder(root: Path) -> Dataset:
     """The dataset in a folder (or of one picture), no edits applied. Raises DatasetError if the folder cannot be listed."""
-    files, refused = _listing(root)
+    files, refused, ours = _listing(root)
     root = root if root.is_dir() else root.parent
     _, files = _split(files, lambda name: _is_proof(root, name))
     masks, files = _split(files, _is_mask)
@@ -73,7 +73,7 @@ def read_folder(root: Path) -> Dataset:
         root=root,
         items=tuple(result for result in results if isinstance(result, Item)),
         rejected=(*(result for result in results if isinstance(result, Rejected)), *refused, *faults, *missing),
-        ignored=tuple(ignored),
+        ignored=(*ignored, *ours),
         hints=_hints(root, pictures),
     )
 
@@ -93,16 +93,20 @@ def concept_of(name: str) -> Concept | None:
     return None
 
 
-def _listing(root: Path) -> tuple[list[str], list[Rejected]]:
-    """Names of all files below a folder, in natural order; and those that must not be opened."""
+def _listing(root: Path) -> tuple[list[str], list[Rejected], list[Rejected]]:
+    """Names of all files below a folder, in natural order; those that must not be opened; and folders that Brandprint itself filled."""
     if root.is_file():
         sidecars = [root.with_suffix(ending) for ending in SIDECARS]
-        return [root.name, *(path.name for path in sidecars if path.is_file())], []
+        return [root.name, *(path.name for path in sidecars if path.is_file())], [], []
     names: list[str] = []
     refused: list[Rejected] = []
+    ours: list[Rejected] = []
     for folder, folders, files in os.walk(root, followlinks=False, onerror=_raise):
         at = Path(folder).relative_to(root).as_posix()
         prefix = "" if at == "." else at + "/"
+        made = [name for name in sorted(folders) if _is_run(Path(folder) / name) or _is_exports(Path(folder) / name)]
+        ours += [Rejected(prefix + name, "is a folder that Brandprint made, not pictures to learn from") for name in made]
+        folders[:] = [name for name in folders if name not in made]
         refused += [_refused_link(root, prefix + name) for name in sorted(folders) if (Path(folder) / name).is_symlink()]
         folders[:] = sorted(name for name in folders if not _is_system(name) and not (Path(folder) / name).is_symlink())
         for name in files:
@@ -111,7 +115,17 @@ def _listing(root: Path) -> tuple[list[str], list[Rejected]]:
                 refused.append(problem)
             elif not _is_system(name):
                 names.append(prefix + name)
-    return sorted(names, key=natural), refused
+    return sorted(names, key=natural), refused, ours
+
+
+def _is_run(folder: Path) -> bool:
+    """True for a run: `brandprint train .` keeps its runs, previews included, among the pictures."""
+    return (folder / "job.json").is_file() and (folder / "events.jsonl").is_file()
+
+
+def _is_exports(folder: Path) -> bool:
+    """True for the exports of a studio's project, which stand beside its pictures."""
+    return folder.name == "exports" and (folder.parent / "project.json").is_file() and (folder.parent / "pictures").is_dir()
 
 
 def _raise(error: OSError) -> None:

@@ -150,6 +150,25 @@ def test_the_folder_of_the_issue_every_file_used_or_named(tmp_path):
     assert "drawing" in ignored["logo.svg"] and "archive" in ignored["more.zip"] and "caption without" in ignored["alone.txt"]
 
 
+def test_runs_among_the_pictures_are_not_learnt_from(tmp_path):
+    put(tmp_path / "a.png")
+    put(tmp_path / "job" / "b.png").with_name("job.json").write_text("{}")
+    put(tmp_path / "runs" / "tinbot" / "previews" / "000200" / "0.png")
+    for name in ("job.json", "events.jsonl"):
+        (tmp_path / "runs" / "tinbot" / name).write_text("{}")
+    found = load_dataset(tmp_path)
+    assert [item.key for item in found.items] == ["a.png", "job/b.png"]
+    assert "Brandprint made" in reasons(found.ignored)["runs/tinbot"]
+
+
+def test_a_project_of_the_studio_gives_its_pictures_not_its_exports(tmp_path):
+    put(tmp_path / "pictures" / "a.png")
+    put(tmp_path / "exports" / "tinbot" / "preview.png")
+    put(tmp_path / ".bin" / "pictures" / "old.png")
+    (tmp_path / "project.json").write_text("{}")
+    assert [item.key for item in load_dataset(tmp_path).items] == ["pictures/a.png"]
+
+
 def test_links_are_followed_only_inside_the_folder(tmp_path):
     put(tmp_path / "outside.png")
     put(tmp_path / "set" / "a.png")
