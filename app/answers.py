@@ -18,6 +18,7 @@ from app import jobs
 from app.projects import Project, Workspace
 from app.strings import words
 from pipelines.errors import BrandprintError, ConfigError
+from training.captions import mended
 
 logger = logging.getLogger(__name__)
 MOST_LETTERS = 5_000
@@ -26,7 +27,7 @@ MOST_ENTRIES = 10_000
 
 @dataclass(frozen=True)
 class Ask:
-    """One request of the page. values: as sent, unchecked; the getters check."""
+    """One request of the page. values: as sent, unchecked but for half letters; the getters check."""
 
     workspace: Workspace
     do: str
@@ -90,6 +91,15 @@ class Reply:
     with_view: bool = True
 
 
+def whole(value: Any) -> Any:
+    """A value from JSON without half letters in any of its texts: they cannot be written to a file, nor sent back."""
+    if isinstance(value, str):
+        return mended(value)
+    if isinstance(value, list):
+        return [whole(entry) for entry in value]
+    return {mended(str(key)): whole(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+
+
 Look = Callable[[Ask], dict[str, Any]]
 Act = Callable[[Ask], Reply | None]
 
@@ -112,6 +122,7 @@ def answering(name: str, workspace: Workspace, look: Look, actions: Mapping[str,
 
 def _answer(workspace: Workspace, look: Look, actions: Mapping[str, Act], request: Mapping[str, Any]) -> dict[str, Any]:
     jobs.page_seen(workspace)
+    request = whole(request)
     ask = Ask(workspace, str(request.get("do", "look")), request)
     reply = Reply()
     if ask.do != "look":

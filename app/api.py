@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import gradio as gr
 from gradio.data_classes import FileData
 
-from app.answers import Ask
+from app.answers import Ask, whole
 from app.intake import Upload, take_in
 from app.projects import Workspace
 from app.results import chosen_result
@@ -26,7 +26,7 @@ def publish(workspace: Workspace) -> None:
 
     def create_project(name: str, intent: str = "product", trigger: str = "", noun: str = "") -> str:
         """A new project; returns its id."""
-        return _said(lambda: workspace.create(name, intent=intent, trigger=trigger, noun=noun).id)
+        return _said(lambda: workspace.create(**whole({"name": name, "intent": intent, "trigger": trigger, "noun": noun})).id)
 
     def add_pictures(project: str, files: list[FileData]) -> dict[str, Any]:
         """Pictures, caption files or a zip into the project; says what was added and what was refused."""
@@ -34,7 +34,7 @@ def publish(workspace: Workspace) -> None:
 
     def start(project: str, dial: str = "balanced", overrides: dict[str, Any] | None = None) -> str:
         """Starts a training as planned; returns the run's id."""
-        return _said(lambda: _started(workspace, project, dial, overrides or {}))
+        return _said(lambda: _started(workspace, project, dial, whole(overrides or {})))
 
     def status(project: str, run: str = "") -> dict[str, Any]:
         """How a run stands: state, percent, seconds left, error. run: empty for the newest."""
@@ -42,7 +42,7 @@ def publish(workspace: Workspace) -> None:
 
     def preview(project: str, prompt: str, seed: int = 0, pictures: int = 1, strength: float = 0.0, shape: str = "square") -> str:
         """Draws with the chosen adapter beside the base; returns the run's id. strength 0: the recommended one. Files come with `pictures`."""
-        return _said(lambda: _previewed(workspace, project, prompt, seed, pictures, strength, shape))
+        return _said(lambda: _previewed(workspace, project, whole(prompt), seed, pictures, strength, shape))
 
     def pictures(project: str, run: str) -> list[FileData]:
         """The finished pictures of a run."""
@@ -70,7 +70,7 @@ def _said(call: Any) -> Any:
 
 
 def _added(workspace: Workspace, project: str, files: list[FileData]) -> dict[str, Any]:
-    uploads = [Upload(Path(_field(file, "path")), _field(file, "orig_name") or Path(_field(file, "path")).name) for file in files]
+    uploads = [Upload(Path(_field(file, "path")), whole(_field(file, "orig_name")) or Path(_field(file, "path")).name) for file in files]
     intake = take_in(workspace, workspace.project(project), uploads, limits=workspace.limits)
     return {
         "added": list(intake.added),

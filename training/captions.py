@@ -91,6 +91,11 @@ def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def mended(text: str) -> str:
+    """The text with half letters (lone surrogates, as a cut emoji leaves them in JSON) made "�": no file or page can hold one."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def decoded(content: bytes) -> str:
     """The text of a file: UTF-8, UTF-16 with a byte order mark, else Windows Latin; never an error."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from pipelines.errors import DatasetError
+from training.captions import mended
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom; fractions of the upright original
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
@@ -149,11 +150,17 @@ def from_record(record: dict[str, Any]) -> Edit:
         message = f"An edit of the unknown kind {record.get('kind')!r} stands in the edit list."
         raise DatasetError(message, fix="Update Brandprint, or remove that edit.")
     names = {field.name for field in fields(kind)}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items() if name in names}
+    values = {name: _value(value) for name, value in record.items() if name in names}
     try:
         return check(kind(**values))
     except TypeError as error:
         raise DatasetError(f"The edit {record!r} is incomplete.", fix="Remove it from the edit list.") from error
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, str):
+        return mended(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def check(edit: Edit) -> Edit:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipelines.errors import DatasetError
-from training.captions import SIDECARS, read_caption
+from training.captions import SIDECARS, mended, read_caption
 from training.dataset import Dataset, Hints, Item, Rejected
 from training.decode import SUFFIXES, Header, check_whole, read_header
 from training.metadata import METADATA, read_metadata
@@ -292,4 +292,4 @@ def _stated(path: Path) -> dict[str, str]:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return {key: value for key, value in values.items() if isinstance(value, str)} if isinstance(values, dict) else {}
+    return {key: mended(value) for key, value in values.items() if isinstance(value, str)} if isinstance(values, dict) else {}

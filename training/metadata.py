@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from training.captions import decoded
+from training.captions import decoded, mended
 from training.dataset import Rejected
 
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -35,14 +35,14 @@ def read_metadata(root: Path, tables: Sequence[str]) -> tuple[dict[str, str], tu
 def _rows(path: Path) -> Iterator[tuple[int, dict | None]]:
     """(line number, row); a row that cannot be parsed is None."""
     text = decoded(path.read_bytes())
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         yield from enumerate(csv.DictReader(io.StringIO(text)), start=2)
         return
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             yield number, row if isinstance(row, dict) else None
 
@@ -51,8 +51,8 @@ def _take(row: dict | None, folder: PurePosixPath, captions: dict[str, str]) -> 
     """Adds the row's caption; returns what is wrong with the row, or nothing."""
     if row is None:
         return "is not a JSON object"
-    name = next((row[field] for field in NAME_FIELDS if isinstance(row.get(field), str)), "")
-    text = next((row[field] for field in TEXT_FIELDS if isinstance(row.get(field), str)), "")
+    name = mended(next((row[field] for field in NAME_FIELDS if isinstance(row.get(field), str)), ""))
+    text = mended(next((row[field] for field in TEXT_FIELDS if isinstance(row.get(field), str)), ""))
     if not name:
         return f"names no file (none of {', '.join(NAME_FIELDS)})"
     path = PurePosixPath(name.replace("\\", "/"))

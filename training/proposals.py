@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from training.captions import suffixed
+from training.captions import mended, suffixed
 from training.dataset import Item
 from training.edits import Caption
 
@@ -36,7 +36,7 @@ def proposals(items: Sequence[Item], texts: Iterable[str], *, mode: Mode = "empt
 
 def combined(old: str, text: str, mode: Mode) -> str:
     """The caption that `text` makes of `old`."""
-    text = " ".join(text.split())
+    text = " ".join(mended(text).split())
     if not text or (mode == "empty" and old.strip()):
         return old
     return suffixed([old], text)[0] if mode == "behind" else text

@@ -68,3 +68,13 @@ def test_numbers_out_of_range_are_refused_by_name(workspace: Workspace, value: o
 
     with pytest.raises(ConfigError, match="strength"):
         Ask(workspace, "x", {"strength": value}).number("strength", least=0, most=3)
+
+
+def test_half_an_emoji_is_mended_before_anything_reads_it(workspace: Workspace):
+    def told(ask: Ask) -> Reply:
+        return Reply(extra={"text": ask.text("text"), "texts": ask.texts("texts"), "table": ask.table("table")}, with_view=False)
+
+    answer = answering("part", workspace, look, {"told": told})(
+        {"do": "told", "text": "a \ud83d", "texts": ["b \ud83d"], "table": {"c\ud83d": ["d \ud83d"]}}
+    )
+    assert (answer["text"], answer["texts"], answer["table"]) == ("a \ufffd", ("b \ufffd",), {"c\ufffd": ["d \ufffd"]})

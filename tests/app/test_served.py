@@ -82,6 +82,11 @@ def test_a_wrong_password_opens_nothing(served: tuple[str, Path]):
     assert status(urllib.request.build_opener(), f"{served[0]}login", wrong, "application/x-www-form-urlencoded") == 400
 
 
+def test_half_an_emoji_in_a_call_does_no_harm(served: tuple[str, Path], signed_in: urllib.request.OpenerDirector):
+    call = json.dumps({"data": ["cup \ud83d", "product", "tin\ud83dcup", ""]}).encode()
+    assert status(signed_in, f"{served[0]}gradio_api/run/create_project", call) == 200
+
+
 def test_only_project_files_are_served(served: tuple[str, Path], signed_in: urllib.request.OpenerDirector):
     address, workspace = served
     assert status(signed_in, file_url(address, workspace / "mug" / "pictures" / "a.png")) == 200

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from training.captions import (
     coverage,
+    mended,
     phrases,
     prefixed,
     read_caption,
@@ -119,3 +120,8 @@ def test_every_bulk_edit_keeps_other_scripts_whole(caption):
     assert caption in prefixed([caption], "photo")[0] and caption in suffixed([caption], "photo")[0]
     assert replaced([caption], "cat", "dog") == without_word([caption], "cat") == without_words([caption], ["cat"]) == [caption]
     assert without_trigger(with_trigger(caption, "fjordbottle", "", "product"), "fjordbottle") == caption
+
+
+def test_half_letters_are_mended_and_whole_ones_stay():
+    assert mended("nice \ud83d") == "nice \ufffd"
+    assert mended("\udcffa \ud83db \ud83d\ude42 日本 e\u0301") == "\ufffda \ufffdb 🙂 日本 e\u0301"

@@ -72,6 +72,16 @@ def test_metadata_csv_and_a_sidecar_that_overrules_it(tmp_path):
     assert [item.caption for item in load_dataset(tmp_path).items] == ["from the sidecar", "from, the table"]
 
 
+def test_half_an_emoji_in_a_table_or_an_edit_does_no_harm(tmp_path):
+    put(tmp_path / "a.png")
+    put(tmp_path / "b.png")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "nice \\ud83d"}\n{"file_name": "c\\ud83d.png", "text": "x"}')
+    (tmp_path / "edits.json").write_text('{"edits": [{"id": 1, "kind": "caption", "key": "b.png", "text": "cut \\ud83d"}]}')
+    found = load_dataset(tmp_path)
+    assert [item.caption for item in found.items] == ["nice \ufffd", "cut \ufffd"]
+    assert all(entry.name.encode("utf-8") for entry in found.rejected)
+
+
 def test_kohya_folders_give_repeats_and_hints_and_class_pictures_stay_out(tmp_path):
     put(tmp_path / "img" / "10_fjordbottle bottle" / "a.png")
     put(tmp_path / "img" / "2_fjordbottle bottle" / "b.png")
