@@ -7,25 +7,42 @@ unpacked before is not unpacked again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import lzma
 import os
 import re
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from pipelines.errors import DatasetError
 from training.dataset import Rejected
 from training.folder import ARCHIVES, SYSTEM_NAMES
+from training.names import safe_part
 
 _DONE = ".unpacked.json"
 _CHUNK = 1 << 20
+_DAMAGED = (  # what zipfile raises for bytes that make no sense, and for zips of kinds that it does not know
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    ValueError,
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ def unpack(source: Path, *, workspace: Path | None = None, limits: Limits = Limi
         parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=parent, prefix=".part-"))
         try:
-            refused = _unpack_into(part, source, limits)
+            refused = unpack_into(part, source, limits=limits)
             (part / _DONE).write_text(json.dumps([asdict(entry) for entry in refused]), "utf-8")
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
@@ -78,7 +95,8 @@ def user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brandprint"
 
 
-def _unpack_into(folder: Path, source: Path, limits: Limits) -> list[Rejected]:
+def unpack_into(folder: Path, source: Path, *, limits: Limits = Limits()) -> tuple[Rejected, ...]:
+    """Unpacks into a folder that is empty; returns the refused entries. Raises as `unpack` does."""
     refused: list[Rejected] = []
     try:
         with zipfile.ZipFile(source) as archive:
@@ -90,16 +108,17 @@ def _unpack_into(folder: Path, source: Path, limits: Limits) -> list[Rejected]:
                 if reason:
                     refused.append(Rejected(_shown(entry.filename), *reason))
                     continue
-                problem, written = _write_entry(archive, entry, _target(folder, entry.filename), min(limits.entry_bytes, budget))
+                problem, written = _write_entry(archive, entry, folder, min(limits.entry_bytes, budget))
                 budget -= written
                 if problem:
-                    refused.append(Rejected(_shown(entry.filename), problem, "Pack it again."))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError) as error:
+                    refused.append(Rejected(_shown(entry.filename), *problem))
+    except _DAMAGED as error:
         raise DatasetError(f"{source.name} is a damaged zip ({error}).", fix="Pack it again, or give the folder.") from error
     except OSError as error:
         message = f"{source.name} cannot be unpacked: {error.strerror or error}."
-        raise DatasetError(message, fix="Make room on the disk, or give the folder.") from error
-    return refused
+        room = "Make room on the disk, or give the folder." if error.errno in _FULL else "Unpack it and give the folder."
+        raise DatasetError(message, fix=room) from error
+    return tuple(refused)
 
 
 def _check_size(source: Path, entries: list[zipfile.ZipInfo], folder: Path, limits: Limits) -> None:
@@ -129,24 +148,38 @@ def _refusal(entry: zipfile.ZipInfo, limits: Limits) -> tuple[str, str] | None:
     return None
 
 
-def _write_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, limit: int) -> tuple[str, int]:
-    """Unpacks one entry; returns (what went wrong or nothing, bytes written). A wrong entry leaves no file."""
+def _write_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, limit: int) -> tuple[tuple[str, str] | None, int]:
+    """Unpacks one entry; returns ((what went wrong, fix) or None, bytes written). A wrong entry leaves no file. Raises OSError for a full disk."""
     written = 0
-    problem = ""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target: Path | None = None
     try:
+        target = _target(folder, entry.filename)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(entry) as source, target.open("xb") as file:
             for chunk in iter(lambda: source.read(_CHUNK), b""):
                 written += len(chunk)
                 if written > limit:
-                    problem = "holds more than it says"
-                    break
+                    raise zipfile.BadZipFile("it holds more than it says")
                 file.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        problem = f"is damaged in the archive ({error})"
-    if problem:
-        target.unlink(missing_ok=True)
-    return problem, written
+        return None, written
+    except (*_DAMAGED, OSError) as error:
+        if target:
+            with suppress(OSError):
+                target.unlink()
+        return _what_went_wrong(error), written
+
+
+def _what_went_wrong(error: Exception) -> tuple[str, str]:
+    """(reason, fix) for an entry that could not be unpacked. Raises the error again if the disk is full: the next entry would fare no better."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise error
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "stands in a folder that has the name of a file in the archive", "Rename one of the two."
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return "has a path that is too long for this disk", "Shorten the names of its folders."
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be unpacked ({error.strerror})", "Unpack the archive and give the folder."
+    return f"is damaged in the archive ({error})", "Pack it again."
 
 
 def _is_system(name: str) -> bool:
@@ -163,7 +196,7 @@ def _target(folder: Path, name: str) -> Path:
     parts = _parts(name)
     if ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
         parts = parts[-1:]
-    safe = [_safe_name(part) for part in parts if part not in (".", "..")] or ["unnamed"]
+    safe = [safe_part(part) or "_" for part in parts if part not in (".", "..")] or ["unnamed"]
     target = folder.joinpath(*safe)
     return next(path for path in _numbered(target) if not path.exists())
 
@@ -174,16 +207,6 @@ def _numbered(target: Path) -> Iterator[Path]:
     while True:
         yield target.with_name(f"{target.stem} ({number}){target.suffix}")
         number += 1
-
-
-def _safe_name(part: str) -> str:
-    """A name that every file system takes: no control characters, no reserved ones, at most 200 bytes."""
-    clean = re.sub(r'[\x00-\x1f\x7f<>:"|?*]', "_", part).rstrip(" .") or "_"
-    if len(clean.encode("utf-8", "replace")) <= 200:
-        return clean
-    path = PurePosixPath(clean)
-    start = path.stem.encode("utf-8", "replace")[:120].decode("utf-8", "ignore")
-    return f"{start}-{hashlib.sha256(clean.encode('utf-8', 'replace')).hexdigest()[:8]}{path.suffix[:20]}"
 
 
 def _shown(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pipelines.errors import DatasetError
-from training.archive import Limits, unpack
+from training.archive import Limits, unpack, unpack_into
 from training.dataset import load_dataset, with_edits
 from training.edits import Caption, HoldOut, KeepOneOf, LeaveOut, Weight
 
@@ -277,6 +278,60 @@ def test_a_zip_whose_entry_is_damaged_says_which(tmp_path):
     refused = reasons(load_dataset(tmp_path / "set.zip", workspace=tmp_path / "work").rejected)
     assert "damaged" in refused["b.png"]
     assert zlib.crc32(b"") == 0
+
+
+def damaged_zip(path: Path, method: int) -> Path:
+    """A zip whose entry b.png is packed by this method, with bytes in its middle overwritten."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.png", png())
+        file.writestr("b.png", os.urandom(5000), compress_type=method)
+    content = path.read_bytes()
+    at = content.index(b"b.png") + 5
+    path.write_bytes(content[:at] + bytes(400) + content[at + 400 :])
+    return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_entry_of_any_method_is_refused_alone(tmp_path, method):
+    folder, refused = unpack(damaged_zip(tmp_path / "set.zip", method), workspace=tmp_path / "work")
+    assert "is damaged" in reasons(refused)["b.png"]
+    assert sorted(path.name for path in folder.glob("*.png")) == ["a.png"]
+
+
+def test_a_file_in_the_place_of_a_folder_refuses_what_stands_below_it(tmp_path):
+    source = archive(tmp_path / "set.zip", {"a": b"x", "a/b.png": png(), "a/c/d.png": png(), "e.png": png()})
+    folder, refused = unpack(source, workspace=tmp_path / "work")
+    assert set(reasons(refused)) == {"a/b.png", "a/c/d.png"}
+    assert "name of a file" in reasons(refused)["a/b.png"] and (folder / "e.png").exists()
+
+
+def test_a_path_that_is_too_long_is_refused_alone(tmp_path):
+    long = "/".join(["folder" * 20] * 60) + "/b.png"
+    _, refused = unpack(archive(tmp_path / "set.zip", {"a.png": png(), long: png()}), workspace=tmp_path / "work")
+    assert "too long" in reasons(refused)[long]
+
+
+def test_a_zip_of_a_later_kind_is_an_error_in_words(tmp_path):
+    content = bytearray(archive(tmp_path / "set.zip", {"a.png": png()}).read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99  # version needed to extract: 9.9
+    (tmp_path / "set.zip").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"damaged zip .*9\.9"):
+        unpack(tmp_path / "set.zip", workspace=tmp_path / "work")
+
+
+def test_only_a_full_disk_is_called_full(tmp_path, monkeypatch):
+    source = archive(tmp_path / "set.zip", {"a.png": png()})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(refuse.code, os.strerror(refuse.code))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    refuse.code = errno.EACCES
+    assert "denied" in unpack_into(tmp_path, source)[0].reason
+    refuse.code = errno.ENOSPC
+    with pytest.raises(DatasetError, match="No space left") as caught:
+        unpack_into(tmp_path, source)
+    assert "Make room" in caught.value.fix
 
 
 def test_other_archives_say_what_to_do(tmp_path):
