@@ -12,7 +12,8 @@ import gradio as gr
 from gradio.data_classes import FileData
 
 from app.answers import Ask, whole
-from app.intake import Upload, take_in
+from app.intake import take_in
+from app.placing import Upload
 from app.projects import Workspace
 from app.results import chosen_result
 from app.tabs import compare, handover, teach
@@ -75,6 +76,7 @@ def _added(workspace: Workspace, project: str, files: list[FileData]) -> dict[st
     return {
         "added": list(intake.added),
         "doubles": list(intake.doubles),
+        "captions": list(intake.captions),
         "refused": [f"{entry.name} {entry.reason}" for entry in intake.refused],
     }
 

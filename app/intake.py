@@ -1,4 +1,4 @@
-"""Uploaded files -> pictures of a project: zips unpacked, names made safe, doubles and foreign files named with a reason.
+"""Uploaded files -> pictures of a project: zips unpacked, foreign and unreadable files named with a reason, the others placed (placing.py).
 
 In: files in the upload folder with the names (and folders) they had on the user's machine. Out: an `Intake` that names every file.
 Only files inside the upload folder are touched. Does not judge pictures beyond "can it be opened".
@@ -6,17 +6,17 @@ Only files inside the upload folder are touched. Does not judge pictures beyond 
 
 from __future__ import annotations
 
-import hashlib
-import re
-import shutil
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
+from app.placing import Intake, Upload, is_picture, place, safe_name
 from app.projects import USUAL_LIMITS, Limits, Project, Workspace
-from app.shelf import THREADS, read_shelf
+from app.shelf import THREADS
 from pipelines.errors import BrandprintError, DatasetError
 from training.captions import SIDECARS
 from training.dataset import Rejected
@@ -24,47 +24,24 @@ from training.dataset import Rejected
 TEXTS = frozenset({*SIDECARS, ".jsonl", ".csv"})
 OWN = frozenset({"edits.json", "edits.log.jsonl", "project.json"})
 SYSTEM = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that arrived. name: as on the user's machine, with its folders where a folder was dropped."""
-
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True)
-class Intake:
-    """What became of the files."""
-
-    added: tuple[str, ...] = ()
-    doubles: tuple[str, ...] = ()
-    refused: tuple[Rejected, ...] = ()
+_taking = threading.Lock()  # two lots at once would choose the same free names
 
 
 def take_in(workspace: Workspace, project: Project, uploads: Sequence[Upload], *, limits: Limits = USUAL_LIMITS) -> Intake:
     """Moves uploads into the project's pictures. Raises DatasetError if they would pass a limit, before anything is moved."""
-    uploads = [Upload(inside(upload.path, workspace.uploads), upload.name) for upload in uploads]
-    plain, refused = _opened_zips(workspace, uploads)
-    _check_limits(project, plain, limits)
-    known = _contents(project) if plain else set()
-    added, doubles = [], []
-    with ThreadPoolExecutor(THREADS) as threads:
-        faults = list(threads.map(_fault, plain))
-    stems = _free_stems(project, [upload for upload, fault in zip(plain, faults, strict=True) if fault is None])
-    for upload, fault in zip(plain, faults, strict=True):
-        if fault is not None:
-            refused += [fault] if fault.reason else []
-            upload.path.unlink(missing_ok=True)
-        elif _is_picture(upload.name) and (digest := _digest(upload.path)) in known:
-            doubles.append(upload.name)
-            upload.path.unlink(missing_ok=True)
-        else:
-            known |= {digest} if _is_picture(upload.name) else set()
-            added.append(_move(upload, project, stems))
-    return Intake(tuple(added), tuple(doubles), tuple(refused))
+    names = {inside(upload.path, workspace.uploads): upload.name for upload in uploads}
+    with TemporaryDirectory(dir=workspace.uploads, prefix="unpacked-", ignore_cleanup_errors=True) as fresh:
+        plain, refused = _opened_zips(Path(fresh), [Upload(path, name) for path, name in names.items()])
+        with _taking:
+            _check_limits(project, plain, limits)
+            with ThreadPoolExecutor(THREADS) as threads:
+                faults = list(threads.map(_fault, plain))
+            for upload, fault in zip(plain, faults, strict=True):
+                if fault is not None:
+                    refused += [fault] if fault.reason else []
+                    upload.path.unlink(missing_ok=True)
+            intake = place(project, [upload for upload, fault in zip(plain, faults, strict=True) if fault is None])
+    return replace(intake, refused=(*refused, *intake.refused))
 
 
 def sweep_uploads(workspace: Workspace, *, older_than_seconds: float = 6 * 3600) -> int:
@@ -75,17 +52,11 @@ def sweep_uploads(workspace: Workspace, *, older_than_seconds: float = 6 * 3600)
             if path.is_file() and path.stat().st_mtime < limit:
                 path.unlink()
                 count += 1
-            elif path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
+            elif path.is_dir() and path.stat().st_mtime < limit and not any(path.iterdir()):
+                path.rmdir()  # a fresh one is about to be filled
         except OSError:
             continue  # another process was quicker
     return count
-
-
-def safe_name(name: str) -> str:
-    """A relative posix path that stays inside its folder: no drive, no "..", no hidden parts, no control letters. "" where nothing is left."""
-    parts = [_UNSAFE.sub("_", part).strip().strip(".").strip()[-120:] for part in PurePosixPath(name.replace("\\", "/")).parts]
-    return "/".join(part for part in parts if part and part != "_")
 
 
 def inside(path: Path, folder: Path) -> Path:
@@ -96,34 +67,31 @@ def inside(path: Path, folder: Path) -> Path:
     return resolved
 
 
-def _opened_zips(workspace: Workspace, uploads: Iterable[Upload]) -> tuple[list[Upload], list[Rejected]]:
-    from training.archive import is_archive, unpack
+def _opened_zips(folder: Path, uploads: Iterable[Upload]) -> tuple[list[Upload], list[Rejected]]:
+    """The files of every zip, each unpacked into a folder of its own below this one, and the other uploads; and what was refused."""
+    from training.archive import is_archive, unpack_into
 
     plain: list[Upload] = []
     refused: list[Rejected] = []
-    for upload in uploads:
+    for number, upload in enumerate(uploads):
         try:
-            if not _is_picture(upload.name) and is_archive(upload.path):
-                folder, bad = unpack(upload.path, workspace=workspace.uploads)
-                refused += bad
-                plain += [
-                    Upload(path, path.relative_to(folder).as_posix())
-                    for path in sorted(folder.rglob("*"))
-                    if path.is_file() and path.name != ".unpacked.json"
-                ]
-                (folder / ".unpacked.json").unlink(missing_ok=True)
-                upload.path.unlink(missing_ok=True)
-            else:
+            if is_picture(upload.name) or not is_archive(upload.path):
                 plain.append(upload)
+                continue
+            root = folder / str(number)
+            root.mkdir()
+            refused += unpack_into(root, upload.path)
+            files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+            plain += [Upload(path, path.relative_to(root).as_posix(), origin=root.name) for path in files]
         except BrandprintError as error:
-            upload.path.unlink(missing_ok=True)
             refused.append(Rejected(upload.name, error.message.removeprefix(f"{upload.path.name} "), error.fix))
+        upload.path.unlink(missing_ok=True)
     return plain, refused
 
 
 def _check_limits(project: Project, uploads: Sequence[Upload], limits: Limits) -> None:
     there = list(_pictures(project.pictures))
-    count = len(there) + sum(_is_picture(upload.name) for upload in uploads)
+    count = len(there) + sum(is_picture(upload.name) for upload in uploads)
     if count > limits.pictures:
         raise DatasetError(
             f"That would make {count} pictures; a project holds {limits.pictures}.",
@@ -153,7 +121,7 @@ def _fault(upload: Upload) -> Rejected | None:
         return Rejected(upload.name, "")
     if PurePosixPath(name).suffix.lower() in TEXTS:
         return None
-    if not _is_picture(name):
+    if not is_picture(name):
         return Rejected(upload.name, "is not a picture that can be read here", "Use JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF.")
     try:
         read_header(upload.path)
@@ -162,50 +130,5 @@ def _fault(upload: Upload) -> Rejected | None:
     return None
 
 
-def _free_stems(project: Project, uploads: Sequence[Upload]) -> dict[str, str]:
-    """Old stem -> new stem, so that a picture and its caption keep the same name when another picture already has it."""
-    taken = {path.relative_to(project.pictures).with_suffix("").as_posix().casefold() for path in _pictures(project.pictures)}
-    result: dict[str, str] = {}
-    for stem in dict.fromkeys(
-        PurePosixPath(safe_name(upload.name)).with_suffix("").as_posix() for upload in uploads if _is_picture(upload.name)
-    ):
-        names = (stem if count == 1 else f"{stem} ({count})" for count in range(1, 10_000))
-        result[stem] = next(name for name in names if name.casefold() not in taken)
-        taken.add(result[stem].casefold())
-    return result
-
-
-def _move(upload: Upload, project: Project, stems: dict[str, str]) -> str:
-    name = PurePosixPath(safe_name(upload.name))
-    stem = name.with_suffix("").as_posix()
-    target = project.pictures / (stems.get(stem, stem) + name.suffix)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and _is_picture(target.name):  # two formats of one picture: a.jpg and a.png
-        target = target.with_name(f"{target.stem} ({target.suffix[1:]}){target.suffix}")
-    try:
-        upload.path.replace(target)
-    except OSError:
-        shutil.move(upload.path, target)
-    return target.relative_to(project.pictures).as_posix()
-
-
 def _pictures(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and _is_picture(path.name))
-
-
-def _is_picture(name: str) -> bool:
-    from training.decode import SUFFIXES
-
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
-
-
-def _contents(project: Project) -> set[str]:
-    """SHA-256 of every picture that lies there."""
-    shelf = read_shelf(project)
-    unread = (project.pictures / entry.name for entry in shelf.rejected)
-    return {item.content for item in (*shelf.items, *shelf.left_out)} | {_digest(path) for path in unread if path.is_file()}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return (path for path in folder.rglob("*") if path.is_file() and is_picture(path.name))

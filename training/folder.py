@@ -56,7 +56,7 @@ def read_folder(root: Path) -> Dataset:
     files, refused, ours = _listing(root)
     root = root if root.is_dir() else root.parent
     _, files = _split(files, lambda name: _is_proof(root, name))
-    masks, files = _split(files, _is_mask)
+    masks, files = _split(files, is_mask)
     pictures, others = _split(files, lambda name: _is_picture(root, name))
     listed, used, faults = read_metadata(root, [name for name in others if PurePosixPath(name).name in METADATA])
     captions = _sidecars(pictures, others)
@@ -164,7 +164,8 @@ def _split(names: Iterable[str], condition) -> tuple[list[str], list[str]]:
     return yes, no
 
 
-def _is_mask(name: str) -> bool:
+def is_mask(name: str) -> bool:
+    """True for names of masks: they belong to a picture, and are none."""
     path = PurePosixPath(name)
     if path.suffix.lower() not in SUFFIXES:
         return False

@@ -226,9 +226,9 @@
       await taking;
       taking = (async () => {
         const answer = await this.server.pictures({ do: "add", project, files: sent, last: false, more: index < batches.length - 1 });
-        if (answer?.ok) { up.added += answer.intake.added; up.texts += answer.intake.texts; up.doubles.push(...answer.intake.doubles); up.refused.push(...answer.intake.refused); }
+        if (answer?.ok) { up.added += answer.intake.added; up.texts += answer.intake.texts; up.doubles.push(...answer.intake.doubles); up.refused.push(...answer.intake.refused.filter((one) => !up.refused.some((other) => other.name === one.name && other.reason === one.reason))); }
         else batch.forEach(({ name }) => up.refused.push({ name, reason: answer?.message || t("pictures.not_sent"), fix: answer?.fix || "" }));
-        up.files += batch.length;
+        up.files = Math.min(up.files + batch.length, up.count);
         if (this.ui.upload === up) { this.drawSoon(); this.look(); }
       })();
     }

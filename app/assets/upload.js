@@ -1,5 +1,6 @@
 /* Files and folders -> the server, in batches of a few megabytes, so that percent is true and thumbnails begin while the rest still travels.
-   Captions travel with their pictures. Nothing is kept here: the server names what it took, what it had and what it refused. */
+   Captions travel with their pictures, a table of captions with every batch of them. Nothing is kept here: the server names what it took, what it
+   had and what it refused. */
 "use strict";
 (() => {
   const { settings } = brandprint;
@@ -26,7 +27,8 @@
 
   /** Batches in order of name, so that a caption comes with its picture; the first is small, so that the first cards and findings come soon. */
   brandprint.batches = (files) => {
-    const sorted = [...files].sort((a, b) => a.name < b.name ? -1 : 1), result = [];
+    const tables = files.filter(({ name }) => isTable(name)), rest = files.filter(({ name }) => !isTable(name));
+    const sorted = rest.sort((a, b) => a.name < b.name ? -1 : 1), result = [];
     let batch = [], bytes = 0;
     for (const entry of sorted) {
       const part = result.length ? 1 : 3;
@@ -34,8 +36,13 @@
       batch.push(entry); bytes += entry.file.size;
     }
     if (batch.length) result.push(batch);
-    return result;
+    for (const batch of result) batch.push(...tables.filter((table) => speaksOf(table, batch)));
+    const alone = tables.filter((table) => !speaksOf(table, rest));
+    return alone.length ? [...result, alone] : result;
   };
+  const speaksOf = (table, files) => files.some(({ name }) => name.startsWith(folder(table.name)) && !/\.(txt|caption)$/i.test(name));
+  const isTable = (name) => /(^|\/)metadata\.(jsonl|csv)$/i.test(name);
+  const folder = (name) => name.slice(0, name.lastIndexOf("/") + 1);
   const stem = (name) => name.replace(/\.[^./]+$/, "");
 
   /** One batch to the upload folder: resolves to [{path, name}]. onBytes(sent so far of this batch). */

@@ -13,7 +13,8 @@ from typing import Any
 from app.answers import Act, Ask, Reply
 from app.captioning import view_captioning
 from app.doctor import ask_report, facts_of, read_report, report_signature, running_progress, tell_arrival
-from app.intake import Intake, Upload, take_in
+from app.intake import take_in
+from app.placing import Intake, Upload
 from app.projects import Workspace
 from app.removed import remove_pictures, restore_pictures
 from app.shelf import LARGE_PX, apply_edits, known_items, make_thumb, make_thumbs, read_actions, read_shelf, set_caption, thumb_path
@@ -94,7 +95,7 @@ def _add(ask: Ask) -> Reply:
     intake = take_in(ask.workspace, project, [Upload(Path(entry["path"]), entry["name"]) for entry in files], limits=ask.workspace.limits)
     added = set(intake.added)
     tell_arrival(project, are_more_coming=ask.flag("more"))
-    if added:
+    if added or intake.captions:
         ask_report(ask.workspace, project)  # it looks at the first pictures while the rest arrive
     make_thumbs(ask.workspace, [item for item in read_shelf(project).items if item.key in added])
     return Reply(extra={"intake": _intake(intake)}, with_view=ask.flag("last"))
@@ -104,7 +105,7 @@ def _intake(intake: Intake) -> dict[str, Any]:
     pictures = [name for name in intake.added if not name.lower().endswith((".txt", ".caption", ".jsonl", ".csv"))]
     return {
         "added": len(pictures),
-        "texts": len(intake.added) - len(pictures),
+        "texts": len(intake.added) - len(pictures) + len(intake.captions),
         "doubles": list(intake.doubles),
         "refused": [{"name": entry.name, "reason": entry.reason, "fix": entry.fix} for entry in intake.refused],
     }

@@ -11,7 +11,8 @@ from typing import Any
 
 from app import jobs
 from app.answers import Act, Ask, Reply
-from app.intake import Upload, inside
+from app.intake import inside
+from app.placing import Upload
 from app.projects import Project, Workspace
 from app.results import Result, results
 from app.shelf import read_shelf, thumb_path
