@@ -58,6 +58,20 @@ def new_project(page: Page, studio: Studio, name: str) -> None:
     page.wait_for_selector("#bp-pictures .drop")
 
 
+def test_a_table_of_captions_reaches_the_pictures_of_every_batch(page: Page, studio: Studio, watched: Watched, three_hundred: list[Path]):
+    new_project(page, studio, "Tabled")
+    rows = [json.dumps({"file_name": path.name, "text": f"photo {path.stem[-3:]}"}) + "\n" for path in three_hundred[:30]]
+    table = three_hundred[0].with_name("metadata.jsonl")
+    table.write_text("".join(rows), "utf-8")
+    page.locator("#bp-pictures input[type=file]").first.set_input_files([*three_hundred[:30], table])
+    expect(page.locator(".card")).to_have_count(30)
+    expect(page.get_by_text("30 pictures added")).to_contain_text("30")
+    folder = studio.workspace / "tabled" / "pictures"
+    wait_until(lambda: len(list(folder.glob("*.txt"))) == 30, "every caption is on the disk")
+    assert (folder / "photo_029.txt").read_text("utf-8") == "photo 029\n"
+    assert watched.errors == []
+
+
 def test_what_is_typed_is_saved_and_survives_a_reload_at_once(page: Page, studio: Studio, watched: Watched, words: str):
     open_step(page, studio, words, "pictures")
     box = page.locator(".card textarea").first
