@@ -67,7 +67,7 @@ def _signature(pictures: Path) -> str:
     """Names, sizes and times of every file but our own edit lists."""
     digest = hashlib.sha256()
     for entry in sorted(_files(pictures), key=lambda entry: entry.path):
-        if not entry.name.startswith((".", "edits.")):
+        if not entry.name.startswith(".") and entry.name not in ("edits.json", "edits.log.jsonl"):
             stat = entry.stat()
             digest.update(f"{entry.path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -36,7 +36,11 @@ def _rows(path: Path) -> Iterator[tuple[int, dict | None]]:
     """(line number, row); a row that cannot be parsed is None."""
     text = decoded(path.read_bytes())
     if path.suffix.lower() == ".csv":
-        yield from enumerate(csv.DictReader(io.StringIO(text)), start=2)
+        rows = csv.DictReader(io.StringIO(text))
+        try:
+            yield from enumerate(rows, start=2)
+        except csv.Error:  # a field of more than 128 KiB
+            yield rows.line_num, None
         return
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
@@ -50,7 +54,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict | None]]:
 def _take(row: dict | None, folder: PurePosixPath, captions: dict[str, str]) -> str:
     """Adds the row's caption; returns what is wrong with the row, or nothing."""
     if row is None:
-        return "is not a JSON object"
+        return "is no row of names and captions"
     name = mended(next((row[field] for field in NAME_FIELDS if isinstance(row.get(field), str)), ""))
     text = mended(next((row[field] for field in TEXT_FIELDS if isinstance(row.get(field), str)), ""))
     if not name:

@@ -73,7 +73,7 @@ def test_a_sidecar_overrules_a_table_and_rows_without_a_picture_are_told(workspa
     intake = take_in(workspace, empty, [upload_zip(workspace, "set.zip", entries)])
     assert captions(empty) == {"in/a.png": "by hand", "in/b.png": "b"}
     assert [(entry.name, entry.reason) for entry in intake.refused] == [
-        ("in/metadata.jsonl, line 4", "is not a JSON object"),
+        ("in/metadata.jsonl, line 4", "is no row of names and captions"),
         ("in/metadata.jsonl", "names 1 picture that did not come with it"),
     ]
 

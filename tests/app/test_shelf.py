@@ -24,6 +24,12 @@ def test_a_typed_caption_is_read_back_and_the_originals_stay(project: Project):
     assert bytes_of(project.pictures) == before
 
 
+def test_a_picture_whose_name_begins_as_our_lists_do_is_seen(project: Project):
+    count = len(read_shelf(project).items)
+    draw_picture(project.pictures / "edits.png", 77)
+    assert len(read_shelf(project).items) == count + 1
+
+
 def test_keystrokes_under_one_picture_are_one_undo(project: Project):
     for text in ("a", "a b", "a b c"):
         set_caption(project, "00.png", text)

@@ -63,7 +63,7 @@ def test_metadata_jsonl(tmp_path, field):
     refused = reasons(found.rejected)
     assert "leads outside" in refused["train/metadata.jsonl, line 3"]
     assert "not there" in refused["train/gone.png"]
-    assert "JSON" in refused["train/metadata.jsonl, line 5"]
+    assert "no row" in refused["train/metadata.jsonl, line 5"]
 
 
 def test_metadata_csv_and_a_sidecar_that_overrules_it(tmp_path):
@@ -71,6 +71,15 @@ def test_metadata_csv_and_a_sidecar_that_overrules_it(tmp_path):
     put(tmp_path / "b.png")
     (tmp_path / "metadata.csv").write_text('file_name,text\na.png,"from, the table"\nb.png,"from, the table"\n')
     assert [item.caption for item in load_dataset(tmp_path).items] == ["from the sidecar", "from, the table"]
+
+
+def test_a_csv_field_without_end_costs_only_its_row(tmp_path):
+    put(tmp_path / "a.png")
+    put(tmp_path / "b.png")
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,fine\nb.png," + "x" * 200_000 + "\n")
+    found = load_dataset(tmp_path)
+    assert {item.key: item.caption for item in found.items} == {"a.png": "fine", "b.png": ""}
+    assert [name.startswith("metadata.csv, line") for name in reasons(found.rejected)] == [True]
 
 
 def test_half_an_emoji_in_a_table_or_an_edit_does_no_harm(tmp_path):
