@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -23,6 +24,7 @@ from pipelines.adapter import Adapter, save_adapter
 from pipelines.atomic import fill_atomically, fill_folder_atomically, sweep_partials
 from pipelines.errors import RunError
 
+logger = logging.getLogger(__name__)
 FOLDER = "checkpoints"
 STATE = "state.safetensors"
 
@@ -86,16 +88,25 @@ def checkpoint_name(step: int) -> str:
 
 
 def checkpoint_folders(run_path: Path) -> list[Path]:
-    """All whole checkpoints, oldest first."""
-    return sorted(path.parent for path in (run_path / FOLDER).glob("[0-9]*/adapter.safetensors"))
+    """All whole checkpoints, oldest first. Folders of other names, such as "000200 copy", are none."""
+    return sorted(path.parent for path in (run_path / FOLDER).glob("*/adapter.safetensors") if path.parent.name.isdecimal())
 
 
 def load_newest(run_path: Path) -> TrainState | None:
-    """The newest state to go on from, or None. Partial folders of killed writers are swept away."""
+    """The newest state to go on from, or None where none was saved. Partial folders of killed writers are swept away, damaged states passed over.
+
+    Raises RunError where states were saved and none can be read.
+    """
     if (run_path / FOLDER).exists():
         sweep_partials(run_path / FOLDER)
-    saved = [folder / STATE for folder in (run_path / FOLDER, *checkpoint_folders(run_path)) if (folder / STATE).exists()]
-    return max((_load(path) for path in saved), key=lambda state: state.step, default=None)
+    saved = [path for folder in (run_path / FOLDER, *checkpoint_folders(run_path)) if (path := folder / STATE).exists()]
+    whole = [state for path in saved if (state := _load(path))]
+    if saved and not whole:
+        raise RunError(
+            f"{run_path.name} cannot go on: {', '.join(path.relative_to(run_path).as_posix() for path in saved)} cannot be read.",
+            fix="Copy the run again from where it is whole, or start a new training. The checkpoints' adapters can still be used.",
+        )
+    return max(whole, key=lambda state: state.step, default=None)
 
 
 def restore(state: TrainState, parameters: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
@@ -106,13 +117,17 @@ def restore(state: TrainState, parameters: Sequence[nn.Parameter], optimizer: to
     optimizer.load_state_dict(state.optimizer)
 
 
-def _load(path: Path) -> TrainState:
-    with safe_open(path, framework="pt") as file:
-        skeleton = json.loads(file.metadata()["tree"])
-        tree = _unflatten(skeleton, file.get_tensor)
-    tree["parameters"] = tuple(tree["parameters"])
-    tree["held_out"] = tuple((step, loss) for step, loss in tree["held_out"])
-    return TrainState(**tree)
+def _load(path: Path) -> TrainState | None:
+    """The state in a file; None where the file is torn or holds something else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tree = _unflatten(json.loads(file.metadata()["tree"]), file.get_tensor)
+        tree["parameters"] = tuple(tree["parameters"])
+        tree["held_out"] = tuple((step, loss) for step, loss in tree["held_out"])
+        return TrainState(**tree)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s cannot be read: %s", path, error)
+        return None
 
 
 def _as_tree(state: TrainState) -> dict[str, Any]:

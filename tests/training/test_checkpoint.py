@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,24 @@ def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
     newest = load_newest(tmp_path)
     assert newest is not None and newest.step == 1
     assert not leftover.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", (8).to_bytes(8, "little") + b"{}      "])
+def test_a_damaged_state_gives_way_to_the_whole_one_before(tmp_path: Path, content: bytes) -> None:
+    save_checkpoint(tmp_path, state(5), adapter())
+    (tmp_path / "checkpoints" / STATE).write_bytes(content)
+    assert load_newest(tmp_path).step == 5
+
+
+def test_a_run_whose_only_state_is_torn_says_which_file_and_what_to_do(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, state(5), adapter()) / STATE
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(RunError, match=r"000005/state\.safetensors cannot be read") as refused:
+        load_newest(tmp_path)
+    assert "start a new training" in refused.value.fix
+
+
+def test_a_copied_checkpoint_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path, state(5), adapter())
+    shutil.copytree(folder, folder.with_name("000005 copy"))
+    assert [path.name for path in checkpoint_folders(tmp_path)] == ["000005"]
