@@ -303,7 +303,7 @@ def make_verdict(run: Run) -> None:
 
     base = load_base(str(run.job.settings.get("base", "starter")), device=best_device())
     with run.held():
-        work = score_run(run, base, load_dataset(run.path / run.job.dataset), how=QUICK if base.device.type == "cpu" else Thoroughness())
+        work = score_run(run, base, load_dataset(run.dataset_path), how=QUICK if base.device.type == "cpu" else Thoroughness())
         while True:
             try:
                 run.append(next(work))

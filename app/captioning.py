@@ -100,7 +100,7 @@ def write_captions(run: Run) -> None:
 def _items(run: Run) -> list[Item]:
     from training.dataset import load_dataset
 
-    known = load_dataset(run.path / run.job.dataset).by_key
+    known = load_dataset(run.dataset_path).by_key
     return [known[key] for key in run.job.settings["keys"] if key in known]
 
 

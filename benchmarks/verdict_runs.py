@@ -111,7 +111,7 @@ def judge(bench: Bench, run):
     from training.dataset import load_dataset
     from training.verdict import read_verdict, score_run
 
-    return read_verdict(run) or _last(score_run(run, load_base(bench.base), load_dataset(Path(run.job.dataset))))
+    return read_verdict(run) or _last(score_run(run, load_base(bench.base), load_dataset(run.dataset_path)))
 
 
 class Truth:

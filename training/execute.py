@@ -75,7 +75,7 @@ def execute(run: Run, *, watch: Callable[[Event], None] = lambda event: None) ->
 def train(run: Run) -> Generator[Event, None, None]:
     """Dataset, cache, precision, loop: every event of a training, in order."""
     settings = TrainSettings.model_validate(run.job.settings)
-    dataset = load_dataset(run.path / run.job.dataset)
+    dataset = load_dataset(run.dataset_path)
     device = best_device()
     settled = settled_precision(settings.loop.precision, device.type)  # a large base would hardly fit in float32 first
     base = load_base(settings.base, device=device, dtype=DTYPES[settled or "fp32"])

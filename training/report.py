@@ -47,7 +47,7 @@ def write_report(run: Run, path: Path | None = None, *, dataset: Dataset | None 
     verdict = read_verdict(run)
     if verdict is None:
         raise RunError(f"{run.path.name} has no verdict yet.", fix="Let the verdict be made first: it draws and measures every checkpoint.")
-    dataset = dataset or load_dataset(run.path / run.job.dataset)
+    dataset = dataset or load_dataset(run.dataset_path)
     origin = origin or _origin_of(dataset)
     target = path or run.path / "report.html"
     write_atomically(target, report_page(run, verdict, dataset, origin).encode())

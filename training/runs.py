@@ -54,6 +54,11 @@ class Run:
         return self.path / "events.jsonl"
 
     @property
+    def dataset_path(self) -> Path:
+        """The folder or archive of the pictures."""
+        return self.path / self.job.dataset
+
+    @property
     def adapter_path(self) -> Path:
         return self.path / "adapter.safetensors"
 

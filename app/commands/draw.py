@@ -178,7 +178,7 @@ def judge(run, *, as_json: bool = False):
 
     base = load_base(run.job.settings["base"], device=best_device())
     with EventPrinter(as_json=as_json, quiet=("picture",)) as printer:
-        found = printer.follow(score_run(run, base, load_dataset(run.path / run.job.dataset)))
+        found = printer.follow(score_run(run, base, load_dataset(run.dataset_path)))
     apply_verdict(run, found)
     write_report(run)
     return found

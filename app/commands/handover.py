@@ -41,7 +41,8 @@ def export(
         loaded, adapter, out or path.parent / "export", formats=tuple(as_choice(kind, Format, name="format") for kind in formats or ("kohya", "diffusers")), precision=precision, name=name or None,
         thumbnail=thumbnail or _newest_preview(path.parent), include_captions=_captions(path.parent) if captions else None, strength=strength,
     )  # fmt: skip
-    zipped = zip_bundle(bundle, bundle.folder.with_suffix(".zip")) if as_zip else None
+    folder = bundle.folder.resolve()  # "." has no name to call the zip by
+    zipped = zip_bundle(bundle, folder.with_name(f"{folder.name}.zip")) if as_zip else None
     if as_json:
         show_json(
             {
@@ -111,4 +112,4 @@ def _captions(run_path: Path) -> list[str]:
     from training.dataset import load_dataset
     from training.runs import open_run
 
-    return [item.caption for item in load_dataset(Path(open_run(run_path).job.dataset)).items]
+    return [item.caption for item in load_dataset(open_run(run_path).dataset_path).items]

@@ -19,6 +19,7 @@ from app.fields import flag_names
 from pipelines.settings import leaves
 from training.config import TrainSettings
 from training.dataset import load_dataset
+from training.runs import Job, create_run
 
 
 def brandprint(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -91,6 +92,33 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path: Path, pictures: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "named"), [(["--dry-run"], "--dry-run"), (["--rank", "8", "--adapter-kind", "dora"], "--adapter-kind, --rank")]
+)
+def test_a_resumed_run_takes_no_other_wishes(tmp_path: Path, flags: list[str], named: str) -> None:
+    run = create_run(tmp_path / "mug", Job(kind="train", name="mug", dataset="none"))
+    done = brandprint("train", "--resume", "mug", *flags, folder=tmp_path)
+    assert done.returncode == 1 and f"{named} cannot be given with --resume" in " ".join(done.stderr.split())
+    assert not run.events_path.exists()
+
+
+def test_the_folder_one_stands_in_gives_the_run_its_name(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.commands.teach import plan_run
+
+    monkeypatch.chdir(pictures)
+    run = plan_run(Path(), name="", dial="quick", runs=tmp_path / "runs", values={}, as_json=True)
+    assert (run.path, run.job.name) == (tmp_path / "runs" / "mugs", "mugs")
+
+
+def test_captions_of_a_run_are_read_from_the_runs_own_pictures(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.commands.handover import _captions
+
+    run = create_run(tmp_path / "mug" / "runs" / "one", Job(kind="train", name="mug", dataset="../../pictures"))
+    shutil.copytree(pictures, tmp_path / "mug" / "pictures")
+    monkeypatch.chdir(pictures)
+    assert len(_captions(run.path)) == 8
+
+
 def test_train_preview_export_import_and_runs(tmp_path: Path, pictures: Path, tiny_sd1: Path) -> None:
     flags = (
         "--base",
@@ -125,8 +153,13 @@ def test_train_preview_export_import_and_runs(tmp_path: Path, pictures: Path, ti
     assert drawn.returncode == 0, drawn.stderr
     assert sorted(Path(path).name for path in json.loads(drawn.stdout)) == ["000000-adapter.png", "000000-base.png"]
 
+    (tmp_path / "out.v1").mkdir()
+    here = brandprint("export", str(tmp_path / "runs" / "mugs"), "--out", ".", "--format", "kohya", "--zip", folder=tmp_path / "out.v1")
+    assert here.returncode == 0 and (tmp_path / "out.v1.zip").exists(), here.stderr
+
     exported = brandprint("export", "runs/mugs", "--zip", "--json", folder=tmp_path)
     assert exported.returncode == 0, exported.stderr
+    assert json.loads(exported.stdout)["zip"] == str(tmp_path / "runs" / "mugs" / "export.zip")
     files = {file["kind"]: tmp_path / file["path"] for file in json.loads(exported.stdout)["files"]}
     assert {"kohya", "diffusers", "card"} <= files.keys() and all(path.exists() for path in files.values())
 
