@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.fields import as_choice, with_flags
+from app.fields import as_choice, flag_names, with_flags
 from app.terminal import EventPrinter, say, show_json, show_table
 from training.config import TrainSettings
 
@@ -38,6 +38,13 @@ def train(
         if run is None:
             return
     else:
+        own = {"PICTURES": pictures, "--name": name, "--dial": dial != "balanced", "--dry-run": dry_run, "--ask-base": ask_base}
+        given = [flag for flag, value in own.items() if value] + [flag for flag, path in _setting_flags() if path in (values or {})]
+        if given:
+            raise ConfigError(
+                f"{', '.join(given)} cannot be given with --resume: {resume.name} goes on as it was planned.",
+                fix="Leave it out, or start a new run without --resume.",
+            )
         run = open_run(resume)
     follow(run, as_json=as_json)
     if not as_json:
@@ -70,7 +77,7 @@ def plan_run(
             )
         return None
     plan.check()
-    folder = free_folder(runs / (name or pictures.stem))
+    folder = free_folder(runs / (name or pictures.resolve().stem))  # "." has no stem
     run = create_run(
         folder, Job(kind="train", name=folder.name, dataset=str(pictures.resolve()), settings=plan.settings.model_dump(mode="json"))
     )
@@ -139,6 +146,11 @@ def follow(run, *, as_json: bool) -> None:
     except KeyboardInterrupt:
         say(f"Stopped. Go on with: brandprint train --resume {run.path}")
         raise
+
+
+def _setting_flags() -> list[tuple[str, tuple[str, ...]]]:
+    """Every setting's flag, with its path in the tree."""
+    return [(f"--{name.replace('_', '-')}", leaf.path) for name, leaf in flag_names(TrainSettings).items()]
 
 
 def free_folder(folder: Path) -> Path:
