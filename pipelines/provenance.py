@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipelines.atomic import write_atomically
@@ -31,6 +32,9 @@ TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedi
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "euler_a": "Euler a", "dpm++": "DPM++ 2M", "unipc": "UniPC"}  # A1111's names
 EXIF_IFD, USER_COMMENT, UNICODE = 0x8769, 0x9286, b"UNICODE\0"
+JPEG_BYTES = 65_000  # what a JPEG holds of EXIF, and of XMP: a segment's 65,533 less what frames them
+DESCRIPTION_LETTERS = 10_000  # each takes up to six bytes in XMP
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2: every other character is forbidden, escaped too
 _FIELD = re.compile(r'\s*([\w /]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
@@ -86,7 +90,9 @@ def read_provenance(path: Path, *, trust_anchors: str = "") -> Provenance:
             image.load()
             text, xmp, kind = _text_of(image), image.info.get("xmp", b""), image.format or ""
             has_mark = carries_mark(image) if is_available(image) else None
-    except (OSError, UnidentifiedImageError) as error:
+    except Image.DecompressionBombError as error:
+        raise DatasetError(f"{path.name} is too large: {error}", fix="Give a smaller picture; none of ours comes near.") from error
+    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, KeyError) as error:  # Pillow's for damaged files
         raise DatasetError(f"{path.name} cannot be read as a picture: {error}.", fix="Use a PNG, JPEG or WebP file.") from error
     prompt, negative, settings = parse_parameters(text)
     signed = verify(content, f"image/{kind.lower()}", trust_anchors=trust_anchors) if kind in FORMATS.values() else None
@@ -131,12 +137,16 @@ def parse_parameters(text: str) -> tuple[str, str, dict[str, str]]:
 
 
 def xmp_packet(description: str = "") -> bytes:
-    """XMP that says: made by a trained model. The property is IPTC's (Photo Metadata Standard 2023.1, Digital Source Type)."""
+    """XMP that says: made by a trained model. The property is IPTC's (Photo Metadata Standard 2023.1, Digital Source Type).
+
+    description: without characters that XML forbids, and cut to what fits into a JPEG.
+    """
+    told = escape(_NO_XML.sub("", description)[:DESCRIPTION_LETTERS])
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
         ' xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        f' Iptc4xmpExt:DigitalSourceType="{TRAINED}" xmp:CreatorTool="Brandprint"><dc:description><rdf:Alt><rdf:li xml:lang="x-default">{escape(description)}'
+        f' Iptc4xmpExt:DigitalSourceType="{TRAINED}" xmp:CreatorTool="Brandprint"><dc:description><rdf:Alt><rdf:li xml:lang="x-default">{told}'
         '</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     ).encode()
 
@@ -158,9 +168,16 @@ def _encoded(image: Image.Image, kind: str, *, text: str, xmp: bytes | None) -> 
         image.save(target, "PNG", pnginfo=notes)
     else:
         exif = Image.Exif()
-        exif.get_ifd(EXIF_IFD)[USER_COMMENT] = UNICODE + text.encode("utf-16-be")
+        exif.get_ifd(EXIF_IFD)[USER_COMMENT] = UNICODE + (_cut(text) if kind == "JPEG" else text).encode("utf-16-be")
         image.save(target, kind, quality=95, exif=exif, **({} if xmp is None else {"xmp": xmp}))
     return target.getvalue()
+
+
+def _cut(text: str) -> str:
+    """The last line, which holds the settings, and as much of the prompts before it as fits into a JPEG."""
+    prompts, _, settings = text.rpartition("\n")
+    room = max(0, JPEG_BYTES - len(settings.encode("utf-16-be")))
+    return prompts.encode("utf-16-be")[:room].decode("utf-16-be", "ignore") + "\n" + settings
 
 
 def _text_of(image: Image.Image) -> str:

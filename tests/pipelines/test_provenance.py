@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from skimage import data
 from pipelines.card import Card
 from pipelines.errors import DatasetError, ExportError
 from pipelines.generation import Drawn
-from pipelines.provenance import TRAINED, parameters_text, parse_parameters, read_provenance, save_picture, source_type_of
+from pipelines.provenance import TRAINED, parameters_text, parse_parameters, read_provenance, save_picture, source_type_of, xmp_packet
 from pipelines.settings import DrawSettings
 
 SETTINGS = DrawSettings(prompt="ignored", negative_prompt="grün, blurred", steps=12, guidance=4.5, scheduler="dpm++")
@@ -70,6 +73,31 @@ def test_bad_files_and_bad_suffixes_are_named(drawn, tmp_path):
     with pytest.raises(ExportError, match=r"a\.gif"):
         save_picture(drawn, tmp_path / "a.gif")
     assert not (tmp_path / "a.gif").exists()
+
+
+def test_a_damaged_or_huge_picture_is_named(drawn, tmp_path):
+    png = bytearray(save_picture(drawn, tmp_path / "a.png").read_bytes())
+    png[png.rindex(b"IDAT")] ^= 0x80  # the name of a chunk
+    webp = save_picture(drawn, tmp_path / "a.webp").read_bytes().replace(b"MM\0*", b"MX\0*")  # the first letters of the EXIF
+    huge = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + huge + struct.pack(">I", zlib.crc32(huge))
+    for name, content in (("chunk.png", png), ("exif.webp", webp), ("huge.png", head)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DatasetError, match=name):
+            read_provenance(tmp_path / name)
+
+
+@pytest.mark.parametrize("letter", ["a", "&", "雪", "\U0001f916"])
+def test_a_prompt_that_a_jpeg_cannot_hold_is_cut_and_the_settings_stay(drawn, tmp_path, letter):
+    found = read_provenance(save_picture(Drawn(drawn.image, letter * 72_000, 1, {}, SETTINGS), tmp_path / "a.jpg"))
+    assert found.settings["Steps"] == "12" and found.digital_source_type == TRAINED
+    assert len(found.prompt) > 16_000 and set(found.prompt) == {letter}
+
+
+def test_the_xmp_is_well_formed_whatever_the_prompt_holds():
+    packet = xmp_packet("a\x0bb\ud800c\ufffe <&> \U0001f916")
+    inner = packet.partition(b"?>")[2].rpartition(b"<?")[0]
+    assert "abc <&> \U0001f916" in "".join(ElementTree.fromstring(inner).itertext())
 
 
 @pytest.mark.parametrize("prompt", ["", "two\nlines, Steps: 4", "a: b, c", 'quotes " and \\'])
