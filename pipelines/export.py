@@ -6,6 +6,7 @@ folder: files are made in a hidden folder beside, checked there, and moved in at
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ from pipelines.formats.verify import Check, Reference, check_lora, check_merged,
 Format = Literal["kohya", "diffusers", "merged"]
 Progress = Callable[[str, int, int], None]
 FORMATS: tuple[Format, ...] = ("kohya", "diffusers", "merged")
+NAME_BYTES = 150  # of 255 that file systems allow; a file being written has a longer name
 DEAD_LEVELS = 0.5  # a picture that changes by less than half an 8-bit step shows nothing
 DEAD_CHANGE = 1e-3  # of the latents; an autoencoder that clips may hide a change from the picture alone
 
@@ -98,22 +100,20 @@ def export_bundle(
 ) -> Bundle:
     """Write and prove the adapter's files in folder.
 
-    name: of the files; None: the card's. thumbnail: a PNG or JPEG. include_captions: only if their statistics may be published.
+    formats: each is written once. name: of the files; None: the card's. thumbnail: a PNG or JPEG. include_captions: only if their statistics may be published.
     prompt, seed: of the check drawing. strength: of a merged pipeline; None: the card's recommended one. progress(what, done, total).
     Raises ExportError if a file cannot be made or does not do what the adapter does; the folder is then as before.
     """
+    formats = tuple(dict.fromkeys(formats))
     _check_request(base, adapter, formats, precision)
     picture = _read_picture(thumbnail)
     tell, total = progress or (lambda what, done, total: None), 2 * len(formats) + 1
-    tell("drawing", 0, total)
-    prompt = prompt or adapter.card.trigger_phrase or "a photo"
-    reference = draw_reference(base, adapter, prompt=prompt, seed=seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep_partials(folder)
-    stage = folder / f".bundle.{os.getpid()}.partial"
-    stage.mkdir()
-    job = _Job(base, adapter, stage, file_name(name or adapter.card.name), precision, include_captions, picture, reference)
+    stage = _make_stage(folder)
     try:
+        tell("drawing", 0, total)
+        prompt = prompt or adapter.card.trigger_phrase or "a photo"
+        reference = draw_reference(base, adapter, prompt=prompt, seed=seed)
+        job = _Job(base, adapter, stage, file_name(name or adapter.card.name), precision, include_captions, picture, reference)
         files: list[BundleFile] = []
         for number, kind in enumerate(formats):
             tell(f"writing {kind}", 2 * number + 1, total)
@@ -129,9 +129,9 @@ def export_bundle(
 
 
 def file_name(name: str) -> str:
-    """The name as a file name that every program can also write in a prompt: letters, digits, - _ and points."""
-    kept = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "adapter"
-    return f"{kept}-lora" if kept.lower() in ("card", "readme") else kept[:100]
+    """The name as a file name that every program can also write in a prompt: letters, digits, - _ and points; cut to what file systems take."""
+    kept = re.sub(r"[^\w.-]+", "-", name).strip("-.").encode()[:NAME_BYTES].decode(errors="ignore").strip("-.") or "adapter"
+    return f"{kept}-lora" if kept.lower() in ("card", "readme") else kept
 
 
 def zip_bundle(bundle: Bundle, path: Path) -> Path:
@@ -163,6 +163,20 @@ def _check_request(base: Base, adapter: Adapter, formats: Sequence[str], precisi
         raise ExportError(
             f"The adapter is made for {adapter.card.base_family}; this base is {base.family}.", fix="Choose the base it was made for."
         )
+
+
+def _make_stage(folder: Path) -> Path:
+    """A hidden folder in folder, for files that are not proven yet."""
+    stage = folder / f".bundle.{os.getpid()}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep_partials(folder)
+        stage.mkdir()
+    except OSError as error:
+        raise ExportError(
+            f"No files can be written into {folder.name or folder}: {error.strerror}.", fix="Name another folder, or one that is new."
+        ) from error
+    return stage
 
 
 def _read_picture(thumbnail: bytes | Path | None) -> bytes | None:
@@ -211,7 +225,8 @@ def _write_merged(job: _Job, strength: float | None) -> BundleFile:
 def _insist(file: str, kind: str, checks: Sequence[Check], *, precision: str) -> None:
     for check in checks:
         if not check.passed:
-            fix = "Export in fp32." if precision != "fp32" else "Report this with the adapter's card; the run itself is unharmed."
+            is_rounding = precision != "fp32" and check.bound > 0 and not math.isnan(check.value)  # what has no room at all is no rounding
+            fix = "Export in fp32." if is_rounding else "Report this with the adapter's card; the run itself is unharmed."
             raise ExportError(
                 f"{file} ({kind}) was written but does not act as the adapter: {check.name} {check.value:.3g}, at most {check.bound:.3g}.",
                 fix=fix,

@@ -34,7 +34,9 @@ SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "euler_a": "Euler a", "dpm++": "DP
 EXIF_IFD, USER_COMMENT, UNICODE = 0x8769, 0x9286, b"UNICODE\0"
 JPEG_BYTES = 65_000  # what a JPEG holds of EXIF, and of XMP: a segment's 65,533 less what frames them
 DESCRIPTION_LETTERS = 10_000  # each takes up to six bytes in XMP
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2: every other character is forbidden, escaped too
+_NO_XML = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # XML 1.0, 2.2: every other character is forbidden, escaped too
 _FIELD = re.compile(r'\s*([\w /]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
@@ -92,7 +94,16 @@ def read_provenance(path: Path, *, trust_anchors: str = "") -> Provenance:
             has_mark = carries_mark(image) if is_available(image) else None
     except Image.DecompressionBombError as error:
         raise DatasetError(f"{path.name} is too large: {error}", fix="Give a smaller picture; none of ours comes near.") from error
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, KeyError) as error:  # Pillow's for damaged files
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        struct.error,
+        EOFError,
+        IndexError,
+        TypeError,
+        KeyError,
+    ) as error:  # Pillow's for damaged files
         raise DatasetError(f"{path.name} cannot be read as a picture: {error}.", fix="Use a PNG, JPEG or WebP file.") from error
     prompt, negative, settings = parse_parameters(text)
     signed = verify(content, f"image/{kind.lower()}", trust_anchors=trust_anchors) if kind in FORMATS.values() else None

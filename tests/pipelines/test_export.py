@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 import zipfile
 from hashlib import sha256
@@ -21,7 +22,7 @@ from pipelines.export import export_bundle, file_name, zip_bundle
 from pipelines.families.base import Base
 from pipelines.formats.container import tensor_hash
 from pipelines.formats.drawing import draw_latents
-from pipelines.formats.verify import DELTA_BOUND
+from pipelines.formats.verify import DELTA_BOUND, Check
 from tests.pipelines.formats.random_adapters import base_in, random_adapter
 
 CASES = [
@@ -212,6 +213,34 @@ def test_requests_that_make_no_sense_are_refused_before_any_work(sd1: Base, tiny
     assert not (tmp_path / "out").exists()
 
 
+def test_a_format_named_twice_is_written_once(sd1: Base, tmp_path: Path) -> None:
+    bundle = export_bundle(sd1, small(sd1), tmp_path, formats=("kohya", "kohya"))
+    assert [file.kind for file in bundle.files] == ["kohya", "notes", "card", "settings"]
+
+
+def test_a_folder_that_is_a_file_is_named(sd1: Base, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    for folder in (tmp_path / "out", tmp_path / "out" / "below"):
+        with pytest.raises(ExportError, match="No files can be written into"):
+            export_bundle(sd1, small(sd1), folder)
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+@pytest.mark.parametrize(
+    ("check", "fix"),
+    [
+        (Check("largest delta difference", 0.1, 1e-3), "Export in fp32."),
+        (Check("drawing difference", math.nan, 1e-3), "Report this"),
+        (Check("unmatched modules", 2, 0), "Report this"),
+        (Check("wrong weights", 2, 0), "Report this"),
+    ],
+)
+def test_another_precision_is_advised_only_where_rounding_may_be_the_cause(check: Check, fix: str) -> None:
+    with pytest.raises(ExportError) as refused:
+        export._insist("a.safetensors", "kohya", [check], precision="fp16")
+    assert refused.value.fix.startswith(fix)
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [
@@ -226,3 +255,8 @@ def test_requests_that_make_no_sense_are_refused_before_any_work(sd1: Base, tiny
 )
 def test_any_name_becomes_a_safe_file_name(name: str, file: str) -> None:
     assert file_name(name) == file
+
+
+def test_a_long_name_is_cut_to_what_file_systems_take() -> None:
+    assert file_name("水" * 100) == "水" * 50
+    assert file_name("a" * 149 + "水") == file_name("a" * 149 + "-b") == "a" * 149
