@@ -46,7 +46,10 @@ def write_report(run: Run, path: Path | None = None, *, dataset: Dataset | None 
     """Write the page and return where. dataset, origin: None: read from where the run says. Raises RunError where the run has no verdict yet."""
     verdict = read_verdict(run)
     if verdict is None:
-        raise RunError(f"{run.path.name} has no verdict yet.", fix="Let the verdict be made first: it draws and measures every checkpoint.")
+        raise RunError(
+            f"{run.path.name} has no verdict that can be read.",
+            fix="Let it be made first: brandprint verdict draws and measures every checkpoint.",
+        )
     dataset = dataset or load_dataset(run.dataset_path)
     origin = origin or _origin_of(dataset)
     target = path or run.path / "report.html"

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -160,8 +160,11 @@ def open_run(folder: Path) -> Run:
 
 
 def list_runs(folder: Path) -> list[Run]:
-    """Every run below folder, newest first."""
-    found = [open_run(path.parent) for path in folder.glob("*/job.json")]
+    """Every run below folder, newest first; what `open_run` refuses, such as a job of a newer version, is passed over."""
+    found = []
+    for path in folder.glob("*/job.json"):
+        with suppress(RunError):
+            found.append(open_run(path.parent))
     return sorted(found, key=lambda run: run.job.made_at, reverse=True)
 
 

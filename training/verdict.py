@@ -36,9 +36,11 @@ SHOWN = 12  # nearest pairs that a verdict keeps
 
 
 def read_verdict(run: Run) -> Verdict | None:
-    """The verdict in a run, or None."""
-    path = run.path / FILE
-    return Verdict.model_validate_json(path.read_bytes()) if path.exists() else None
+    """The verdict in a run; None where there is none that can be read."""
+    try:
+        return Verdict.model_validate_json((run.path / FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def score_run(

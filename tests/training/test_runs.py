@@ -85,6 +85,14 @@ def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
     assert [run.job.name for run in list_runs(tmp_path)] == ["new", "old"]
 
 
+@pytest.mark.parametrize("content", ["", '{"kind": "upscale", "name": "of a newer version"}', "[1]"])
+def test_a_run_that_cannot_be_opened_hides_no_other(tmp_path: Path, content: str) -> None:
+    create_run(tmp_path / "whole", Job(kind="train", name="whole"))
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "job.json").write_text(content)
+    assert [run.job.name for run in list_runs(tmp_path)] == ["whole"]
+
+
 def test_the_last_event_of_a_kind(run) -> None:
     assert last_of(run, Step) is None
     run.append(Step(1, 0.5, 1e-4, 0.1))
