@@ -1,7 +1,7 @@
 """What the page asks and what it gets back: values checked one by one, errors turned into words, views marked with a version.
 
 In: the plain dict that a browser sent; any caller may send anything. Out: a plain dict with `ok`. A server function that raised would reach the page
-as "no answer", so every error is caught here and nowhere else. Knows nothing of the steps themselves.
+as "no answer", so every error is caught here; Home and the Library put what fails in one project on its card. Knows nothing of the steps themselves.
 """
 
 from __future__ import annotations
@@ -110,14 +110,20 @@ def answering(name: str, workspace: Workspace, look: Look, actions: Mapping[str,
     def answer(request: Any) -> dict[str, Any]:
         try:
             return _answer(workspace, look, actions, request if isinstance(request, dict) else {})
-        except BrandprintError as error:
-            return {"ok": False, "message": error.message, "fix": error.fix}
         except Exception as error:
-            logger.exception("%s could not answer", name)
-            return {"ok": False, "message": words("error.ours", what=type(error).__name__), "fix": words("error.ours.fix")}
+            message, fix = told(error, by=name)
+            return {"ok": False, "message": message, "fix": fix}
 
     answer.__name__ = name
     return answer
+
+
+def told(error: Exception, *, by: str) -> tuple[str, str]:
+    """What happened and what to do. A fault of ours is logged, with what could not be done."""
+    if isinstance(error, BrandprintError):
+        return error.message, error.fix
+    logger.error("%s could not answer", by, exc_info=error)
+    return words("error.ours", what=type(error).__name__), words("error.ours.fix")
 
 
 def _answer(workspace: Workspace, look: Look, actions: Mapping[str, Act], request: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,21 +134,26 @@ class Workspace:
         return self.path / ".imported"
 
     def projects(self) -> list[Project]:
-        """Every project, newest first; samples last."""
-        found = [
-            project
-            for path in sorted(self.path.glob("*/project.json"))
-            if _ID.fullmatch(path.parent.name) and (project := _read(path.parent))
-        ]
+        """Every project that can be read, newest first; samples last."""
+        found = [project for path in self._folders() if isinstance(project := _read(path), Project)]
         newest_first = sorted(found, key=lambda project: project.about.made_at, reverse=True)
         return sorted(newest_first, key=lambda project: project.about.is_sample)
 
+    def unreadable(self) -> dict[str, ConfigError]:
+        """What is wrong with the projects whose project.json cannot be read, by id."""
+        return {path.name: problem for path in self._folders() if isinstance(problem := _read(path), ConfigError)}
+
     def project(self, id: str) -> Project:
-        """The project with this id. Raises ConfigError if there is none."""
-        found = _read(self.path / id) if _ID.fullmatch(str(id)) else None
-        if found is None:
+        """The project with this id. Raises ConfigError if there is none, or its project.json cannot be read."""
+        if not _ID.fullmatch(str(id)) or not (self.path / id / "project.json").exists():
             raise ConfigError(f"There is no project {str(id)[:60]!r}.", fix="Choose one from the list of projects.")
+        found = _read(self.path / id)
+        if isinstance(found, ConfigError):
+            raise found
         return found
+
+    def _folders(self) -> list[Path]:
+        return [path.parent for path in sorted(self.path.glob("*/project.json")) if _ID.fullmatch(path.parent.name)]
 
     def create(self, name: str, **values: Any) -> Project:
         """A new, empty project. Raises ConfigError for a name that is empty or too long."""
@@ -276,8 +281,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _read(path: Path) -> Project | None:
+def _read(path: Path) -> Project | ConfigError:
+    """The project of a folder, or what is wrong with its project.json."""
     try:
         return Project(path, About.model_validate_json((path / "project.json").read_bytes()))
-    except (OSError, ValueError):
-        return None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = ": ".join([*(str(part) for part in first["loc"]), first["msg"]])
+    return ConfigError(
+        f"project.json of {path.name} cannot be read ({why}).", fix="Correct it in the workspace, or move the project's folder away."
+    )

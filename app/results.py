@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from app.projects import Project
+from app.strings import words
 from pipelines.card import Card
 from training.runs import Run
 
@@ -40,6 +43,23 @@ class Result:
     def card(self) -> Card:
         """What the file says about itself."""
         return read_card(self.adapter_path)
+
+
+class _Pick(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    step: int
+    strength: float
+
+
+class _Verdict(BaseModel):
+    """What the page needs of training/verdict.py's verdict, which loads numpy and more; the rest is passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pick: _Pick | None = None
+    sentence: str = ""
+    findings: tuple[dict[str, Any], ...] = ()
 
 
 def results(project: Project, runs: Sequence[Run]) -> list[Result]:
@@ -72,7 +92,8 @@ def _teaches(run: Run) -> bool:
 
 def checkpoint_steps(run: Run) -> tuple[int, ...]:
     """Steps of the whole checkpoints, oldest first."""
-    return tuple(sorted(int(path.parent.name) for path in (run.path / "checkpoints").glob("[0-9]*/adapter.safetensors")))
+    folders = [path.parent.name for path in (run.path / "checkpoints").glob("*/adapter.safetensors")]
+    return tuple(sorted(int(name) for name in folders if name.isdecimal()))  # "000200 copy" is none
 
 
 def adapter_at(run: Run, step: int) -> Path:
@@ -82,12 +103,14 @@ def adapter_at(run: Run, step: int) -> Path:
 
 
 def read_verdict(run: Run) -> dict[str, Any]:
-    """verdict.json of the run; {} while there is none."""
+    """verdict.json of the run; {} while there is none, only a sentence that says so where it cannot be read."""
+    path = run.path / "verdict.json"
     try:
-        found = json.loads((run.path / "verdict.json").read_bytes())
-    except (OSError, ValueError):
+        return _Verdict.model_validate_json(path.read_bytes()).model_dump(exclude_unset=True)
+    except FileNotFoundError:
         return {}
-    return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {"sentence": words("verdict.unreadable")}
 
 
 def read_card(path: Path) -> Card:

@@ -12,11 +12,12 @@ EN: dict[str, str] = {
     "close": "Close", "cancel": "Cancel", "undo": "Undo", "previous": "Previous", "next": "Next", "left": "{time} left",
     "time.seconds": "{n} s", "time.minutes": "{n} min", "time.hours": "{n} h",
     "error.ours": "That did not work because of a fault of ours ({what}). Nothing was lost.", "error.ours.fix": "Try again; the server's log holds the details.",
+    "verdict.unreadable": "The verdict cannot be read: verdict.json is damaged. “brandprint verdict” makes it again; until then the last checkpoint counts.",
     # frame
     "frame.switch": "Switch project", "frame.none": "Choose a project", "frame.all": "All projects", "frame.dark": "Light or dark", "frame.steps": "Steps",
     "frame.lost": "The server does not answer. What you typed is kept here; running jobs go on. Trying again …",
     "step.pictures": "Pictures", "step.teach": "Teach", "step.compare": "Compare", "step.handover": "Hand over", "step.library": "Library",
-    "rail.pictures.one": "1 picture", "rail.pictures.many": "{n} pictures", "rail.scored": "{n} · score {score}", "rail.empty": "empty", "rail.ready": "ready", "rail.handed": "zip made",
+    "rail.pictures.one": "1 picture", "rail.pictures.many": "{n} pictures", "rail.scored": "{n} · score {score}", "rail.empty": "empty", "rail.unreadable": "cannot be read", "rail.ready": "ready", "rail.handed": "zip made",
     "state.queued": "waiting", "state.running": "running", "state.stopped": "stopped", "state.interrupted": "interrupted", "state.finished": "taught", "state.failed": "failed",
     "job.train": "training", "job.preview": "drawing", "job.board": "drawing the board", "job.export": "making files", "job.judge": "choosing the best checkpoint", "queue.title": "Queue", "queue.more": "+{n}", "queue.now": "at work", "queue.place": "number {n} in the queue", "queue.cancel": "Cancel {name}",
     "job.training": "training {percent} %", "job.waiting": "{kind} waits", "job.cancelled": "Taken out of the queue.",

@@ -1,16 +1,16 @@
 /* Projects as cards: open, create (also by dropping pictures), rename, duplicate, delete with undo, the bin. */
 "use strict";
 (() => {
-  const { t, html, icon, file, go, define, dialog } = brandprint;
+  const { t, html, flag, icon, file, go, define, dialog } = brandprint;
   const card = (project) => html`<article class="home-card" data-key="${project.id}">
-    <button type="button" class="home-open" data-do="open" data-id="${project.id}" aria-label="${t("home.open", { name: project.name })}">
-      ${project.thumbs.length ? html`<span class="home-mosaic">${project.thumbs.map((path) => html`<img src="${file(path)}" alt="" loading="lazy">`)}</span>` : html`<span class="home-mosaic empty">${t("home.no_pictures")}</span>`}
-      <span class="text" style="display:block"><b style="font-weight:600;display:block;padding-right:28px">${project.name}</b><span class="small soft">${project.is_sample ? t("home.sample") + " · " : ""}${project.pictures}${project.is_trained ? html` · <span class="good">${t("home.trained")}</span>` : ""}</span></span>
+    <button type="button" class="home-open" data-do="open" data-id="${project.id}"${flag("disabled", !project.can_open)} aria-label="${t("home.open", { name: project.name })}">
+      ${project.thumbs.length ? html`<span class="home-mosaic">${project.thumbs.map((path) => html`<img src="${file(path)}" alt="" loading="lazy">`)}</span>` : html`<span class="home-mosaic empty">${project.error ? t("rail.unreadable") : t("home.no_pictures")}</span>`}
+      <span class="text" style="display:block"><b style="font-weight:600;display:block;padding-right:28px">${project.name}</b><span class="small soft">${project.is_sample ? t("home.sample") + " · " : ""}${project.pictures}${project.is_trained ? html` · <span class="good">${t("home.trained")}</span>` : ""}</span>${project.error ? html`<span class="small bad" style="display:block;overflow-wrap:anywhere;padding-right:28px">${project.error[0]} ${project.error[1]}</span>` : ""}</span>
     </button>
-    <details class="menu more"><summary class="bare" aria-label="${t("home.more", { name: project.name })}">${icon("more")}</summary><div class="menu-list">
+    ${project.can_open ? html`<details class="menu more"><summary class="bare" aria-label="${t("home.more", { name: project.name })}">${icon("more")}</summary><div class="menu-list">
       <button type="button" data-do="ask_rename" data-id="${project.id}" data-name="${project.name}">${t("home.rename")}</button>
       <button type="button" data-do="duplicate" data-id="${project.id}">${icon("copy")}${t("home.duplicate")}</button>
-      <button type="button" data-do="delete" data-id="${project.id}">${icon("trash")}${t("home.delete")}</button></div></details>
+      <button type="button" data-do="delete" data-id="${project.id}">${icon("trash")}${t("home.delete")}</button></div></details>` : ""}
   </article>`;
   define("home", {
     steps: ["home"],

@@ -16,7 +16,7 @@ from app.projects import Project, Workspace
 from app.results import chosen_result
 from app.shelf import read_shelf
 from app.strings import counted, words
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, DatasetError
 from training.runs import Run
 
 
@@ -38,22 +38,29 @@ def look(ask: Ask) -> dict[str, Any]:
 
 
 def _steps(workspace: Workspace, project: Project) -> dict[str, dict[str, Any]]:
-    pictures = len(read_shelf(project).items)
-    report = read_report(project)
     runs = project.all_runs()
     result = chosen_result(project, runs)
+    exported = project.exports.is_dir() and any(project.exports.glob("*.zip"))
+    return {
+        "pictures": _pictures_step(project),
+        "teach": {"says": _teach_says(runs), "done": result is not None},
+        "compare": {"says": words("rail.ready") if result else "", "done": False},
+        "handover": {"says": words("rail.handed") if exported else "", "done": exported},
+    }
+
+
+def _pictures_step(project: Project) -> dict[str, Any]:
+    try:
+        pictures = len(read_shelf(project).items)
+    except DatasetError:  # the step itself says what is wrong
+        return {"says": words("rail.unreadable"), "done": False}
+    report = read_report(project)
     says = (
         words("rail.scored", n=pictures, score=report["score"])
         if report and report["score"] is not None
         else counted("rail.pictures", pictures)
     )
-    exported = project.exports.is_dir() and any(project.exports.glob("*.zip"))
-    return {
-        "pictures": {"says": says if pictures else words("rail.empty"), "done": pictures >= 1},
-        "teach": {"says": _teach_says(runs), "done": result is not None},
-        "compare": {"says": words("rail.ready") if result else "", "done": False},
-        "handover": {"says": words("rail.handed") if exported else "", "done": exported},
-    }
+    return {"says": says if pictures else words("rail.empty"), "done": pictures >= 1}
 
 
 def _teach_says(runs: list[Run]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.answers import Act, Ask, Reply
+from app.answers import Act, Ask, Reply, told
 from app.projects import Project, Workspace
 from app.results import chosen_result
 from app.shelf import make_thumbs, read_shelf, thumb_path
@@ -19,18 +19,33 @@ MOSAIC = 6
 def look(ask: Ask) -> dict[str, Any]:
     """Every project as a card, and what lies in the bin."""
     binned = [{"ticket": path.name, "name": path.name.partition("--")[2]} for path in ask.workspace.binned()[:20]]
-    return {"projects": [_card(ask.workspace, project) for project in ask.workspace.projects()], "bin": binned}
+    cards = [_card(ask.workspace, project) for project in ask.workspace.projects()]
+    closed = [
+        {"id": id, "name": id, "can_open": False, "is_sample": False, "thumbs": [], "pictures": "", "is_trained": False, "error": [problem.message, problem.fix]}
+        for id, problem in ask.workspace.unreadable().items()
+    ]  # fmt: skip
+    return {"projects": cards + closed, "bin": binned}
 
 
 def _card(workspace: Workspace, project: Project) -> dict[str, Any]:
+    """A project's card; what is wrong with one project stands on its card and stops no other."""
+    about = project.about
+    card = {"id": project.id, "name": about.name, "intent": about.intent, "is_sample": about.is_sample, "can_open": True, "error": None}
+    try:
+        return card | _shown(workspace, project)
+    except Exception as error:
+        return card | {"error": told(error, by=f"home, for {project.id},"), "is_trained": False, "pictures": "", "thumbs": []}
+
+
+def _shown(workspace: Workspace, project: Project) -> dict[str, Any]:
     dataset = read_shelf(project)
     items = dataset.items[:: max(1, len(dataset.items) // MOSAIC)][:MOSAIC]
     make_thumbs(workspace, items)
-    is_trained = chosen_result(project, project.all_runs()) is not None
     return {
-        "id": project.id, "name": project.about.name, "intent": project.about.intent, "is_sample": project.about.is_sample, "is_trained": is_trained,
-        "pictures": counted("rail.pictures", len(dataset.items)), "thumbs": [str(thumb_path(workspace, item)) for item in items],
-    }  # fmt: skip
+        "is_trained": chosen_result(project, project.all_runs()) is not None,
+        "pictures": counted("rail.pictures", len(dataset.items)),
+        "thumbs": [str(thumb_path(workspace, item)) for item in items],
+    }
 
 
 def _create(ask: Ask) -> Reply:

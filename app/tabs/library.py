@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app import jobs
-from app.answers import Act, Ask, Reply
+from app.answers import Act, Ask, Reply, told
 from app.intake import inside
 from app.placing import Upload
 from app.projects import Project, Workspace
@@ -19,7 +19,7 @@ from app.shelf import read_shelf, thumb_path
 from app.strings import words
 from app.tabs.handover import cover_of
 from app.tabs.running import state_of
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, DatasetError
 from training.runs import Job, Run
 
 SUFFIXES = (".safetensors",)
@@ -32,10 +32,14 @@ def look(ask: Ask) -> dict[str, Any]:
 
 
 def _cards(workspace: Workspace, project: Project) -> list[dict[str, Any]]:
-    runs = project.all_runs()
-    ready = {result.run.path.name: result for result in results(project, runs)}
-    coming = [run for run in runs if run.job.settings.get("what") in ("import", "mix") and run.path.name not in ready]
-    return [_card(workspace, project, result) for result in ready.values()] + [_coming(workspace, project, run) for run in coming]
+    """The cards of one project; what is wrong with it stands on a card and stops no other project."""
+    try:
+        runs = project.all_runs()
+        ready = {result.run.path.name: result for result in results(project, runs)}
+        coming = [run for run in runs if run.job.settings.get("what") in ("import", "mix") and run.path.name not in ready]
+        return [_card(workspace, project, result) for result in ready.values()] + [_coming(workspace, project, run) for run in coming]
+    except Exception as error:
+        return [_failed(project, told(error, by=f"library, for {project.id},"))]
 
 
 def _card(workspace: Workspace, project: Project, result: Result) -> dict[str, Any]:
@@ -50,7 +54,10 @@ def _card(workspace: Workspace, project: Project, result: Result) -> dict[str, A
 
 def _first_picture(workspace: Workspace, project: Project) -> str:
     """A thumbnail of what it was taught from, where nothing was drawn while it learnt; "" where there is none."""
-    item = next(iter(read_shelf(project).items), None)
+    try:
+        item = next(iter(read_shelf(project).items), None)
+    except DatasetError:  # the adapter is whole all the same; Pictures says what is wrong
+        return ""
     path = thumb_path(workspace, item) if item else None
     return str(path) if path and path.exists() else ""
 
@@ -60,6 +67,14 @@ def _coming(workspace: Workspace, project: Project, run: Run) -> dict[str, Any]:
     return {
         "id": f"{project.id}/{run.path.name}", "project": project.id, "run": run.path.name, "name": run.job.name, "trigger": "", "base": run.job.settings.get("base", ""), "family": "", "intent": project.about.intent,
         "made_at": run.job.made_at, "score": None, "picture": "", "what": run.job.settings["what"], "state": state_of(workspace, run), "error": [failed["message"], failed.get("fix", "")] if failed else None, "file": "", "strength": 1.0,
+    }  # fmt: skip
+
+
+def _failed(project: Project, error: tuple[str, str]) -> dict[str, Any]:
+    about = project.about
+    return {
+        "id": f"{project.id}/", "project": project.id, "run": "", "name": about.name, "trigger": "", "base": about.base, "family": "", "intent": about.intent,
+        "made_at": about.made_at, "score": None, "picture": "", "what": "", "state": "failed", "error": error, "file": "", "strength": 1.0,
     }  # fmt: skip
 
 

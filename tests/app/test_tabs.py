@@ -389,3 +389,74 @@ def test_a_taught_sample_without_checkpoints_can_have_a_board_too(call: Call, pr
     header_only_adapter(run.path / "adapter.safetensors")
     (run.path / "verdict.json").write_text(json.dumps({"pick": {"step": 700, "strength": 0.9}}))
     assert call("compare", "board", prompt="a bottle")["view"]["board"]["steps"] == [700]
+
+
+@pytest.fixture
+def neighbour(workspace: Workspace) -> Project:
+    """A whole project beside the one that has a fault."""
+    other = workspace.create("Mug")
+    draw_picture(other.pictures / "0.png", 1)
+    run = create_run(other.runs / "sample", Job(kind="train", name="Mug", settings={"base": "starter"}))
+    header_only_adapter(run.path / "adapter.safetensors")
+    return other
+
+
+def torn_edits(project: Project) -> None:
+    (project.pictures / "edits.json").write_text('{"edits": [{"id"')
+
+
+def empty_job(project: Project) -> None:
+    (project.runs / "odd").mkdir()
+    (project.runs / "odd" / "job.json").write_bytes(b"")
+
+
+def copied_checkpoint(project: Project) -> None:
+    shutil.copytree(project.runs / "taught" / "checkpoints" / "000020", project.runs / "taught" / "checkpoints" / "000020 copy")
+
+
+def odd_verdict(project: Project) -> None:
+    (project.runs / "taught" / "verdict.json").write_text('{"pick": 5}')
+
+
+@pytest.mark.parametrize("fault", [torn_edits, empty_job, copied_checkpoint, odd_verdict])
+def test_a_fault_in_one_project_takes_down_no_page(call: Call, taught: Run, project: Project, neighbour: Project, fault: Callable):
+    fault(project)
+    shutil.rmtree(taught.path / "previews")
+    for part in ("home", "library", "frame", "compare", *(() if fault is torn_edits else ("pictures", "teach", "handover"))):
+        assert call(part)["ok"], part
+    assert {card["name"] for card in call("library")["view"]["adapters"] if card["state"] == "ready"} == {"Fjord bottle", "Mug"}
+
+
+def test_what_is_wrong_with_a_project_stands_on_its_card(call: Call, project: Project, neighbour: Project):
+    torn_edits(project)
+    cards = {card["id"]: card for card in call("home")["view"]["projects"]}
+    assert "edits.json cannot be understood" in cards[project.id]["error"][0] and "move it away" in cards[project.id]["error"][1]
+    assert cards[neighbour.id]["error"] is None and cards[neighbour.id]["is_trained"]
+    assert call("frame")["view"]["steps"]["pictures"] == {"says": "cannot be read", "done": False}
+    assert "edits.json" in call("pictures")["message"]
+
+
+def test_a_fault_of_ours_in_one_project_leaves_the_library_open(
+    call: Call, taught: Run, neighbour: Project, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("app.tabs.library.cover_of", lambda run, step: {}["x"] if run.path.name == "taught" else "")
+    cards = {card["name"]: card for card in call("library")["view"]["adapters"]}
+    assert (cards["Fjord bottle"]["state"], cards["Mug"]["state"]) == ("failed", "ready")
+    assert "KeyError" in cards["Fjord bottle"]["error"][0] and cards["Fjord bottle"]["run"] == ""
+
+
+def test_a_project_that_cannot_be_read_is_shown_closed_with_the_reason(call: Call, project: Project, workspace: Workspace):
+    (project.path / "project.json").write_text('{"name": "Fjord bottle", "intent": "product",}')
+    card = call("home")["view"]["projects"][0]
+    assert (card["id"], card["can_open"]) == (project.id, False)
+    assert "trailing comma at line 1" in card["error"][0] and "Correct it" in card["error"][1]
+    assert call("frame")["view"]["gone"]
+    assert "trailing comma" in call("pictures")["message"]
+
+
+def test_a_verdict_that_cannot_be_read_counts_as_none_and_is_said(call: Call, taught: Run, project: Project):
+    odd_verdict(project)
+    assert "cannot be read" in call("teach")["view"]["run"]["verdict"]["sentence"]
+    assert "cannot be read" in call("handover")["view"]["result"]["sentence"]
+    chosen = call("compare")["view"]["chosen"]
+    assert (chosen["step"], chosen["strength"], chosen["pick"]) == (30, 1.0, None)
