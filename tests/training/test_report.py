@@ -126,7 +126,10 @@ def test_bars_stay_between_nothing_and_whole(project):
     assert {"New things", "Your style"} <= {name for name, _, _ in plain_scores(verdict)}
 
 
-def test_a_run_without_a_verdict_says_so(project):
+@pytest.mark.parametrize("content", [None, '{"pick": 5}'])
+def test_a_run_without_a_verdict_that_can_be_read_says_so(project, content):
     run, _ = project
+    if content:
+        (run.path / "verdict.json").write_text(content)
     with pytest.raises(RunError, match="no verdict"):
         write_report(run)
