@@ -5,10 +5,14 @@ In: bytes, or a function that fills a file or folder. Out: the file or folder, c
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
+
+_numbers = itertools.count()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -19,7 +23,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def fill_atomically(path: Path, fill: Callable[[Path], object]) -> None:
     """Let `fill` write a partial file beside path, which takes path's place only once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial_beside(path)
     try:
         fill(partial)
         _sync_file(partial)
@@ -32,8 +36,7 @@ def fill_atomically(path: Path, fill: Callable[[Path], object]) -> None:
 def fill_folder_atomically(path: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write into a partial folder beside path, then move it in whole. An older folder at path is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = _partial_beside(path)
     partial.mkdir()
     try:
         fill(partial)
@@ -52,6 +55,11 @@ def sweep_partials(folder: Path) -> None:
     """Remove what killed writers left behind."""
     for leftover in folder.glob(".*.partial"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+
+def _partial_beside(path: Path) -> Path:
+    """A name that no other process, thread or call writes to: the page answers from many threads."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}-{next(_numbers)}.partial")
 
 
 def _sync_file(path: Path) -> None:
