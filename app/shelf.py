@@ -28,7 +28,6 @@ THUMB_PX = 256
 LARGE_PX = 1280
 THREADS = 2
 ACTIONS_NAME = ".actions.json"
-_lock = threading.RLock()
 
 
 def read_shelf(project: Project) -> Dataset:
@@ -180,6 +179,6 @@ def _write_actions(project: Project, actions: list[dict]) -> None:
 
 @contextmanager
 def changing(project: Project) -> Iterator[EditLog]:
-    """The edit log, held by one thread at a time: two tabs may type at once."""
-    with _lock:
-        yield EditLog(project.pictures)
+    """The edit log and the action list, held by one thread of one process at a time: two tabs may type at once."""
+    with EditLog(project.pictures).alone() as log:
+        yield log

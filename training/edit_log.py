@@ -2,17 +2,21 @@
 
 In: a folder (the project's, or the pictures' own) and edits. Out: the edits in force, and two files beside the originals,
 which are never touched. The log only grows; edits.json is replaced in one step, and goes away when nothing is in force.
+One process changes the list at a time: a file beside it is locked meanwhile, and what others wrote is read first.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from filelock import FileLock
 
 from pipelines.atomic import write_atomically
 from pipelines.errors import DatasetError
@@ -20,6 +24,7 @@ from training.edits import Edit, check, from_record, to_record
 
 LIST_NAME = "edits.json"
 LOG_NAME = "edits.log.jsonl"
+LOCK_NAME = ".edits.lock"
 
 
 def read_edits(folder: Path) -> tuple[Edit, ...]:
@@ -53,9 +58,20 @@ class EditLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = FileLock(folder / LOCK_NAME)
+        self._stamp = _stamp(folder)
         self._applied = _adopted(folder)
         self._undone = [entry.id for entry in self._applied if not entry.in_force]
-        self._next_id = 1 + max((entry.id for entry in self._applied), default=0)
+
+    @contextmanager
+    def alone(self) -> Iterator[EditLog]:
+        """The log as it stands now; nobody else changes it for as long as this lasts."""
+        with self._lock:
+            if self._stamp != (stamp := _stamp(self._folder)):  # another process or tab wrote
+                self._stamp, self._applied = stamp, _adopted(self._folder)
+                resting = {entry.id for entry in self._applied if not entry.in_force}
+                self._undone = [number for number in self._undone if number in resting]
+            yield self
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -69,30 +85,35 @@ class EditLog:
 
     def apply(self, edits: Iterable[Edit]) -> tuple[int, ...]:
         """Puts edits in force; returns their ids. Edits that are undone can no longer be redone by `redo()` without an id."""
-        fresh = [Applied(self._next_id + index, check(edit), True) for index, edit in enumerate(edits)]
-        self._next_id += len(fresh)
-        self._applied += fresh
-        self._undone.clear()
-        self._write([{"op": "apply", "id": entry.id, **to_record(entry.edit)} for entry in fresh])
+        checked = [check(edit) for edit in edits]
+        with self.alone():
+            first = 1 + max((entry.id for entry in self._applied), default=0)
+            fresh = [Applied(first + index, edit, True) for index, edit in enumerate(checked)]
+            self._applied = [*self._applied, *fresh]
+            self._undone.clear()
+            self._write([{"op": "apply", "id": entry.id, **to_record(entry.edit)} for entry in fresh])
         return tuple(entry.id for entry in fresh)
 
     def undo(self, ids: Sequence[int] | None = None) -> tuple[Edit, ...]:
         """Takes edits out of force: those with these ids, or the last one. Returns them; nothing to undo is no error."""
-        in_force = [entry.id for entry in self._applied if entry.in_force]
-        chosen = in_force[-1:] if ids is None else [number for number in ids if number in in_force]
-        self._undone += chosen
-        return self._set(chosen, False)
+        with self.alone():
+            in_force = [entry.id for entry in self._applied if entry.in_force]
+            chosen = in_force[-1:] if ids is None else [number for number in ids if number in in_force]
+            self._undone += chosen
+            return self._set(chosen, False)
 
     def undo_all(self) -> tuple[Edit, ...]:
         """Takes every edit out of force."""
-        return self.undo([entry.id for entry in self._applied if entry.in_force])
+        with self.alone():
+            return self.undo([entry.id for entry in self._applied if entry.in_force])
 
     def redo(self, ids: Sequence[int] | None = None) -> tuple[Edit, ...]:
         """Puts undone edits in force again, in their old places: those with these ids, or the one undone last."""
-        resting = [entry.id for entry in self._applied if not entry.in_force]
-        chosen = self._undone[-1:] if ids is None else [number for number in ids if number in resting]
-        self._undone = [number for number in self._undone if number not in chosen]
-        return self._set(chosen, True)
+        with self.alone():
+            resting = [entry.id for entry in self._applied if not entry.in_force]
+            chosen = self._undone[-1:] if ids is None else [number for number in ids if number in resting]
+            self._undone = [number for number in self._undone if number not in chosen]
+            return self._set(chosen, True)
 
     def _set(self, ids: Sequence[int], in_force: bool) -> tuple[Edit, ...]:
         chosen = set(ids)
@@ -108,6 +129,13 @@ class EditLog:
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         _append(self._folder / LOG_NAME, [json.dumps({"at": moment, **operation}, ensure_ascii=False) for operation in operations])
         _write_list(self._folder, self._applied)
+        self._stamp = _stamp(self._folder)
+
+
+def _stamp(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """Changes with every change of the two files."""
+    found = [path.stat() for name in (LIST_NAME, LOG_NAME) if (path := folder / name).exists()]
+    return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in found)
 
 
 def _append(path: Path, lines: Sequence[str]) -> None:
@@ -146,7 +174,7 @@ def _adopted(folder: Path) -> list[Applied]:
 
 def _replayed(log: Path) -> list[Applied]:
     entries: dict[int, Applied] = {}
-    for line in log.read_text("utf-8").splitlines() if log.exists() else []:
+    for line in log.read_bytes().splitlines() if log.exists() else []:  # bytes: a line torn inside a letter must not cost the others
         try:
             record = json.loads(line)
             number = int(record["id"])

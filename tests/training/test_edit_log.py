@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +14,7 @@ from PIL import Image
 
 from pipelines.errors import DatasetError
 from training.dataset import load_dataset
-from training.edit_log import LIST_NAME, LOG_NAME, EditLog, read_edits
+from training.edit_log import LIST_NAME, LOCK_NAME, LOG_NAME, EditLog, read_edits
 from training.edits import (
     Caption,
     Crop,
@@ -57,7 +60,7 @@ def test_an_edit_survives_its_record(edit):
 
 def contents(folder) -> dict[str, bytes]:
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != LOG_NAME
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name not in (LOG_NAME, LOCK_NAME)
     }
 
 
@@ -114,6 +117,47 @@ def test_the_log_only_grows_and_a_torn_line_does_no_harm(tmp_path):
     again.redo([1])
     again.apply([HoldOut("b")])
     assert EditLog(tmp_path).edits == (HoldOut("a"), HoldOut("b"))
+
+
+def test_a_line_torn_inside_a_letter_costs_only_itself(tmp_path):
+    EditLog(tmp_path).apply([Caption("a", "blå\u2028flaske"), HoldOut("b")])
+    with (tmp_path / LOG_NAME).open("ab") as file:
+        file.write('{"op": "apply", "id": 3, "kind": "caption", "key": "å'.encode()[:-1])
+    again = EditLog(tmp_path)
+    again.undo([1])
+    again.apply([HoldOut("c")])
+    assert EditLog(tmp_path).edits == (HoldOut("b"), HoldOut("c"))
+    EditLog(tmp_path).redo([1])
+    assert EditLog(tmp_path).edits == (Caption("a", "blå\u2028flaske"), HoldOut("b"), HoldOut("c"))
+
+
+def test_two_logs_of_one_folder_lose_nothing(tmp_path):
+    one, two = EditLog(tmp_path), EditLog(tmp_path)
+    (first,) = one.apply([HoldOut("a")])
+    (second,) = two.apply([HoldOut("b")])
+    assert first != second
+    assert two.undo([first]) == (HoldOut("a"),)
+    assert one.redo([first]) == (HoldOut("a"),)
+    assert EditLog(tmp_path).edits == one.edits == (HoldOut("a"), HoldOut("b"))
+
+
+def test_two_processes_that_edit_at_once_lose_nothing(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from training.edit_log import EditLog; from training.edits import Caption\n"
+        "input()\nfor n in range(10): EditLog(Path(sys.argv[1])).apply([Caption(f'{sys.argv[2]}{n}.png', 'x')])"
+    )
+    typing = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), name], stdin=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        )
+        for name in "ab"
+    ]
+    for process in typing:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.wait() for process in typing] == [0, 0]
+    assert len(read_edits(tmp_path)) == 20
 
 
 def test_an_edit_list_copied_without_its_log_counts(tmp_path):
