@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import jobs
-from app.locks import hold
 from app.projects import Project, Workspace
 from app.shelf import shelf_signature
 from pipelines.atomic import write_atomically
+from pipelines.locks import hold
 
 if TYPE_CHECKING:
     from pipelines.encoder_process import EncoderProcess

@@ -11,11 +11,14 @@ import os
 import re
 import shutil
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.atomic import write_atomically
@@ -27,6 +30,7 @@ from training.runs import Run, list_runs
 Dial = Literal["quick", "balanced", "thorough"]
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 NAME_LENGTH = 80
+LOCK = ".project.lock"
 
 
 class About(BaseModel):
@@ -94,15 +98,25 @@ class Project:
         """Every run, newest first."""
         return list_runs(self.runs)
 
+    @contextmanager
+    def alone(self) -> Iterator[Project]:
+        """The project as it stands now; no other tab or process changes project.json for as long as this lasts. Raises ConfigError if it is gone."""
+        if not self.path.is_dir():  # the lock's file would bring the folder back
+            raise ConfigError(f"{self.about.name} is not there any more.", fix="Bring it back from the bin, or reload the page.")
+        with FileLock(self.path / LOCK, is_singleton=True):  # one object a path, so that `changed` may be called inside
+            yield _read(self.path) or self
+
     def changed(self, **values: Any) -> Project:
-        """The project with other values in project.json, which is written at once. Raises ConfigError for a value out of range."""
-        try:
-            about = About.model_validate({**self.about.model_dump(), **values})
-        except ValidationError as error:
-            field = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise ConfigError(f"{field} cannot be {values.get(field)!r}.", fix="Choose one of the offered values.") from error
-        write_atomically(self.path / "project.json", about.model_dump_json(indent=2).encode())
-        return Project(self.path, about)
+        """The project with other values in project.json, which is written at once; what another tab changed meanwhile stays. Raises ConfigError for a
+        value out of range."""
+        with self.alone() as fresh:
+            try:
+                about = About.model_validate({**fresh.about.model_dump(), **values})
+            except ValidationError as error:
+                field = ".".join(str(part) for part in error.errors()[0]["loc"])
+                raise ConfigError(f"{field} cannot be {values.get(field)!r}.", fix="Choose one of the offered values.") from error
+            write_atomically(self.path / "project.json", about.model_dump_json(indent=2).encode())
+            return Project(self.path, about)
 
 
 @dataclass(frozen=True)

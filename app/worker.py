@@ -22,9 +22,9 @@ from pathlib import Path
 from app import jobs
 from app.intake import sweep_uploads
 from app.judging import Due, judge, judge_beside, mark
-from app.locks import hold
 from app.projects import Workspace, open_workspace
 from pipelines.events import Stopped
+from pipelines.locks import hold
 from training.runs import Run, open_run
 
 logger = logging.getLogger(__name__)

@@ -174,9 +174,10 @@ def _choose(ask: Ask) -> None:
 
 
 def _star(ask: Ask) -> None:
-    project, id = ask.project, ask.text("id")
-    starred = [other for other in project.about.starred if other != id]
-    project.changed(starred=tuple(starred if len(starred) < len(project.about.starred) else [*starred, id])[-500:])
+    id = ask.text("id")
+    with ask.project.alone() as project:
+        starred = [other for other in project.about.starred if other != id]
+        project.changed(starred=tuple(starred if len(starred) < len(project.about.starred) else [*starred, id])[-500:])
 
 
 def _lay_board(ask: Ask) -> Reply:

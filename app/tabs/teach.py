@@ -138,13 +138,15 @@ def _set(ask: Ask) -> None:
     dataset = read_shelf(project)
     if dataset.items:
         plan_for(Project(project.path, changed), dataset)  # raises ConfigError where the settings contradict each other
-    project.changed(overrides={**project.about.overrides, name: list(value) if isinstance(value, tuple) else value})
+    with project.alone() as now:
+        now.changed(overrides={**now.about.overrides, name: list(value) if isinstance(value, tuple) else value})
 
 
 def _unset(ask: Ask) -> None:
     """Back to the advice: one setting, or all."""
-    name, project = ask.text("name"), ask.project
-    project.changed(overrides={other: value for other, value in project.about.overrides.items() if name and other != name})
+    name = ask.text("name")
+    with ask.project.alone() as project:
+        project.changed(overrides={other: value for other, value in project.about.overrides.items() if name and other != name})
 
 
 def _start(ask: Ask) -> Reply:

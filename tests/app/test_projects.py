@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,27 @@ def test_a_deleted_project_comes_back_beside_one_that_took_its_name(workspace: W
     ticket = workspace.delete(project.id)
     workspace.create("Fjord bottle")
     assert workspace.restore(ticket).id == "fjord-bottle-2"
+
+
+def test_two_tabs_that_change_a_project_at_once_lose_nothing(workspace: Workspace, project: Project):
+    def tab(field: str) -> None:
+        stale = workspace.project(project.id)
+        for number in range(20):
+            stale.changed(**{field: f"word{number}"})
+            with stale.alone() as now:
+                now.changed(overrides={**now.about.overrides, f"{field}.{number}": number})
+
+    with ThreadPoolExecutor(2) as tabs:
+        list(tabs.map(tab, ("trigger", "noun")))
+    about = workspace.project(project.id).about
+    assert (about.trigger, about.noun, len(about.overrides)) == ("word19", "word19", 40)
+
+
+def test_a_late_change_does_not_bring_a_deleted_project_back(workspace: Workspace, project: Project):
+    workspace.delete(project.id)
+    with pytest.raises(ConfigError, match="not there any more"):
+        project.changed(trigger="late")
+    assert not project.path.exists()
 
 
 def test_a_copy_has_the_pictures_and_edits_but_no_runs(workspace: Workspace, project: Project):

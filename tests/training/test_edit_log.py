@@ -60,7 +60,9 @@ def test_an_edit_survives_its_record(edit):
 
 def contents(folder) -> dict[str, bytes]:
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name not in (LOG_NAME, LOCK_NAME)
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in (LOG_NAME, LOCK_NAME)
     }
 
 
@@ -147,9 +149,7 @@ def test_two_processes_that_edit_at_once_lose_nothing(tmp_path):
         "input()\nfor n in range(10): EditLog(Path(sys.argv[1])).apply([Caption(f'{sys.argv[2]}{n}.png', 'x')])"
     )
     typing = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path), name], stdin=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-        )
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name], stdin=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
         for name in "ab"
     ]
     for process in typing:

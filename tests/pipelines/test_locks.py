@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.locks import hold
+from pipelines.locks import hold
 
-HOLDER = "import sys, time; from pathlib import Path; from app.locks import hold\nwith hold(Path(sys.argv[1])) as mine: print(mine, flush=True); time.sleep(60)"
+HOLDER = "import sys, time; from pathlib import Path; from pipelines.locks import hold\nwith hold(Path(sys.argv[1])) as mine: print(mine, flush=True); time.sleep(60)"
 
 
 def test_the_second_finds_it_taken_until_the_first_is_done(tmp_path: Path) -> None:
