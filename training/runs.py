@@ -22,10 +22,13 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.atomic import write_atomically
 from pipelines.errors import RunError
 from pipelines.events import Event, from_record, to_record
+from pipelines.locks import hold
 
 CACHE = ".cache"  # beside the runs: latents, embeddings, features, and what was measured on this machine
 JobKind = Literal["train", "preview", "board", "export", "caption"]
 RunState = Literal["queued", "running", "stopped", "interrupted", "finished", "failed"]
+HEARTBEAT = "heartbeat"
+LOCK = ".held"
 HEARTBEAT_SECONDS = 2.0
 SILENCE_SECONDS = 20.0  # a run whose heartbeat is older than this has lost its worker
 
@@ -92,13 +95,13 @@ class Run:
             return last  # type: ignore[return-value]
         if self.is_alive():
             return "running"
-        return "queued" if last is None and not (self.path / "heartbeat").exists() else "interrupted"
+        return "queued" if last is None and not (self.path / HEARTBEAT).exists() else "interrupted"
 
     def is_alive(self) -> bool:
         """True while a worker on this machine holds the run."""
         try:
-            pid = int((self.path / "heartbeat").read_text())
-            age = time.time() - (self.path / "heartbeat").stat().st_mtime
+            pid = int((self.path / HEARTBEAT).read_text())
+            age = time.time() - (self.path / HEARTBEAT).stat().st_mtime
         except (OSError, ValueError):
             return False
         return age < SILENCE_SECONDS and _process_exists(pid)
@@ -112,30 +115,36 @@ class Run:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the run as its one writer, heart beating. Raises RunError while another process holds it."""
-        if self.is_alive() and int((self.path / "heartbeat").read_text()) != os.getpid():
-            raise RunError(f"{self.path.name} is being worked on by another process.", fix="Wait for it, or stop it first.")
-        (self.path / "stop").unlink(missing_ok=True)
-        done = threading.Event()
-        beat = threading.Thread(target=self._beat, args=(done,), daemon=True)
-        self._touch()
-        beat.start()
-        try:
-            yield
-        finally:
-            done.set()
-            beat.join()
-            (self.path / "heartbeat").write_text("0")
+        """Hold the run as its one writer, heart beating. Raises RunError while another process holds it, even one whose heart cannot be seen to beat."""
+        with hold(self.path / LOCK) as is_mine:
+            if not is_mine or (self.is_alive() and int((self.path / HEARTBEAT).read_text()) != os.getpid()):
+                raise RunError(f"{self.path.name} is being worked on by another process.", fix="Wait for it, or stop it first.")
+            (self.path / "stop").unlink(missing_ok=True)
+            done = threading.Event()
+            beat = threading.Thread(target=self._beat, args=(done,), daemon=True)
+            self.expect(os.getpid())
+            beat.start()
+            try:
+                yield
+            finally:
+                done.set()
+                beat.join()
+                with suppress(OSError):  # a full disk, or a folder that is gone, must not hide how the work ended
+                    (self.path / HEARTBEAT).write_text("0")
 
     def _beat(self, done: threading.Event) -> None:
         while not done.wait(HEARTBEAT_SECONDS):
-            self._touch()
+            try:
+                self.expect(os.getpid())
+            except OSError:
+                with suppress(OSError):
+                    os.utime(self.path / HEARTBEAT)  # takes no space: a full disk does not stop the heart
 
-    def _touch(self) -> None:
-        """Replaced, not rewritten: a reader must never find it empty."""
-        fresh = self.path / f".heartbeat.{os.getpid()}"
-        fresh.write_text(str(os.getpid()))
-        fresh.replace(self.path / "heartbeat")
+    def expect(self, pid: int) -> None:
+        """This process counts as the run's holder from now on; one that is only starting has until the silence is over for its own first beat."""
+        fresh = self.path / f".heartbeat.{os.getpid()}"  # replaced, not rewritten: a reader must never find it empty
+        fresh.write_text(str(pid))
+        fresh.replace(self.path / HEARTBEAT)
 
 
 def create_run(folder: Path, job: Job) -> Run:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import RunError
 from pipelines.events import Finished, Phase, Started, Step, Stopped
+from training import runs
 from training.runs import Job, create_run, last_of, list_runs, open_run
 
 
@@ -67,6 +70,44 @@ def test_a_second_writer_is_refused(run) -> None:
         other.communicate("\n")
     with run.held():
         pass
+
+
+def test_a_run_whose_heart_is_not_seen_to_beat_is_refused_all_the_same(run) -> None:
+    code = f"from training.runs import open_run\nfrom pathlib import Path\nwith open_run(Path({str(run.path)!r})).held():\n    print('held', flush=True)\n    input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout and other.stdin and other.stdout.readline() == "held\n"
+        (run.path / "heartbeat").unlink()
+        with pytest.raises(RunError, match="another process"), run.held():
+            pass
+        other.communicate("\n")
+
+
+def test_the_heart_beats_while_the_disk_is_full_and_after(run, monkeypatch) -> None:
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.01)
+
+    def beats() -> bool:
+        before = (run.path / "heartbeat").stat().st_mtime_ns
+        time.sleep(0.3)
+        return (run.path / "heartbeat").stat().st_mtime_ns > before
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with run.held():
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "write_text", full)
+            assert beats()
+            patched.setattr(os, "utime", full)
+            assert not beats()
+        assert beats()
+
+
+def test_a_process_that_is_only_starting_counts_as_the_holder(run) -> None:
+    run.expect(os.getpid())
+    assert run.state() == "running"
+    with run.held():
+        assert run.is_alive()
+    assert not run.is_alive()
 
 
 def test_a_run_is_not_overwritten(run) -> None:
