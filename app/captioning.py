@@ -15,6 +15,7 @@ from typing import Any
 from app import jobs
 from app.progress import read_progress
 from app.projects import Project, Workspace
+from app.turns import state_of
 from pipelines.errors import BrandprintError, ConfigError
 from pipelines.events import Failed, Finished, Phase, Started, Stopped
 from training.dataset import Item
@@ -30,7 +31,7 @@ def start_captioning(workspace: Workspace, project: Project, source: str, keys: 
     if source not in HUB_MODELS:
         raise ConfigError(f"Captions cannot come from {source[:40]!r}.", fix="Choose one of the list.")
     before = newest_captioning(project)
-    if before and before.state() in ("queued", "running"):
+    if before and state_of(workspace, before) in ("queued", "running"):
         raise ConfigError("Captions are being written already.", fix="Wait for them, or stop it first.")
     if before:
         shutil.rmtree(before.path)
@@ -43,12 +44,12 @@ def newest_captioning(project: Project) -> Run | None:
     return next((run for run in project.all_runs() if run.job.kind == "caption"), None)
 
 
-def view_captioning(project: Project) -> dict[str, Any] | None:
+def view_captioning(workspace: Workspace, project: Project) -> dict[str, Any] | None:
     """How it stands, for the page: {source, state, done, total, error}."""
     run = newest_captioning(project)
     if run is None:
         return None
-    progress = read_progress(run.records()[0], run.state(), now=time.time())
+    progress = read_progress(run.records()[0], state_of(workspace, run), now=time.time())
     return {
         "run": run.path.name,
         "source": run.job.settings["source"],

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def new_id(kind: str) -> str:
 def submit(workspace: Workspace, run: Run) -> None:
     """Puts a new, stopped or interrupted run in the queue. Raises ConfigError if it is there already or being worked on."""
     let_go_of_the_dead(workspace)
-    if run.is_alive() or any(ticket.run.path == run.path for ticket in (*waiting(workspace), *claimed(workspace))):
+    if is_taken(workspace, run):
         raise ConfigError("That job is in the queue already.", fix="Wait for it, or cancel it first.")
     (run.path / "stop").unlink(missing_ok=True)
     urgency = LATER if run.job.kind == "train" else SOON
@@ -65,13 +66,30 @@ def submit(workspace: Workspace, run: Run) -> None:
 
 
 def cancel(workspace: Workspace, run: Run) -> None:
-    """Takes a run out of the queue, or asks its worker to save and stop."""
-    for ticket in waiting(workspace):
-        if ticket.run.path == run.path:
-            ticket.path.unlink(missing_ok=True)
-            run.append(Stopped(last_step(run)))
-            return
-    run.ask_to_stop()
+    """Takes a run out of the queue, or asks its worker to save and stop. A run that nobody has is stopped at once; one that ended stays as it is."""
+    let_go_of_the_dead(workspace)
+    tickets = [ticket for ticket in waiting(workspace) if ticket.run.path == run.path]
+    for ticket in tickets:
+        ticket.path.unlink(missing_ok=True)
+    if is_taken(workspace, run):  # perhaps by a worker that was quicker than the line above
+        run.ask_to_stop()
+    elif tickets or run.state() in ("queued", "interrupted"):
+        run.append(Stopped(last_step(run)))
+
+
+def is_taken(workspace: Workspace, run: Run) -> bool:
+    """True while the run waits, a worker has it, or a process works on it."""
+    return run.is_alive() or any(ticket.run.path == run.path for ticket in (*waiting(workspace), *claimed(workspace)))
+
+
+def check_idle(workspace: Workspace, project: Project) -> None:
+    """Raises ConfigError while one of the project's runs waits or is worked on: it must not be moved away under a worker."""
+    let_go_of_the_dead(workspace)
+    taken = next((run for run in project.all_runs() if is_taken(workspace, run)), None)
+    if taken and taken.job.kind == "train":
+        raise ConfigError(f"{project.about.name} is being trained, or waits for it.", fix="Stop the training first.")
+    if taken:
+        raise ConfigError(f"{project.about.name} is at work: {taken.job.kind}.", fix="Wait for it, or cancel it first.")
 
 
 def move_up(workspace: Workspace, run: Run) -> None:
@@ -261,15 +279,25 @@ def _queue(workspace: Workspace) -> Path:
 
 
 def _tickets(workspace: Workspace, paths: Sequence[Path]) -> list[Ticket]:
+    """The tickets whose runs can be read. One whose run is gone (project deleted) is removed; one that cannot be read just now is left."""
     found = []
     for path in paths:
-        try:
-            relative = json.loads(path.read_bytes())["run"]
-            found.append(Ticket(path, open_run(workspace.path / relative)))
-        except (OSError, ValueError, KeyError, BrandprintError):
-            if path.exists():  # its run is gone (project deleted): nothing is left to do
+        with suppress(OSError, ValueError, KeyError, BrandprintError):
+            folder = workspace.path / json.loads(path.read_bytes())["run"]
+            if _is_gone(folder / "job.json"):
                 path.unlink(missing_ok=True)
+            else:
+                found.append(Ticket(path, open_run(folder)))
     return found
+
+
+def _is_gone(path: Path) -> bool:
+    """True only where the system says so; a disk that cannot answer says nothing."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return False
 
 
 def last_step(run: Run) -> int:

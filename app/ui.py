@@ -81,7 +81,7 @@ def serve(
     sweep_uploads(opened)
     add_samples(opened, samples)
     jobs.set_devices(opened, devices)
-    if jobs.waiting(opened):
+    if jobs.waiting(opened) or jobs.claimed(opened):
         jobs.wake_workers(opened)
     page = build_page(opened)
     _, address, _ = page.launch(

@@ -17,7 +17,7 @@ from app.progress import read_progress
 from app.projects import Project, Workspace
 from app.results import Result, adapter_at, chosen_result, results
 from app.strings import CONTEXTS, words
-from app.tabs.running import state_of, training_at_work
+from app.turns import state_of, training_at_work
 from pipelines.errors import ConfigError
 from pipelines.settings import DrawSettings
 from training.runs import Job, Run

@@ -16,13 +16,14 @@ from app.projects import Project, Workspace
 from app.results import chosen_result
 from app.shelf import read_shelf
 from app.strings import counted, words
+from app.turns import state_of
 from pipelines.errors import ConfigError, DatasetError
 from training.runs import Run
 
 
 def look(ask: Ask) -> dict[str, Any]:
     """Projects, the open one's steps at a glance, and the job that runs or waits."""
-    if jobs.waiting(ask.workspace):
+    if jobs.waiting(ask.workspace) or jobs.claimed(ask.workspace):
         jobs.wake_workers(ask.workspace)  # a worker that was killed is missed here first
     projects = ask.workspace.projects()
     current = next((project for project in projects if project.id == ask.text("project")), None)
@@ -43,7 +44,7 @@ def _steps(workspace: Workspace, project: Project) -> dict[str, dict[str, Any]]:
     exported = project.exports.is_dir() and any(project.exports.glob("*.zip"))
     return {
         "pictures": _pictures_step(project),
-        "teach": {"says": _teach_says(runs), "done": result is not None},
+        "teach": {"says": _teach_says(workspace, runs), "done": result is not None},
         "compare": {"says": words("rail.ready") if result else "", "done": False},
         "handover": {"says": words("rail.handed") if exported else "", "done": exported},
     }
@@ -63,9 +64,9 @@ def _pictures_step(project: Project) -> dict[str, Any]:
     return {"says": says if pictures else words("rail.empty"), "done": pictures >= 1}
 
 
-def _teach_says(runs: list[Run]) -> str:
+def _teach_says(workspace: Workspace, runs: list[Run]) -> str:
     newest = next((run for run in runs if run.job.kind == "train"), None)
-    return words(f"state.{newest.state()}") if newest else ""
+    return words(f"state.{state_of(workspace, newest)}") if newest else ""
 
 
 def _queued(ticket: jobs.Ticket, *, place: int) -> dict[str, Any]:

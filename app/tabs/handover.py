@@ -22,7 +22,7 @@ from app.projects import Project, Workspace, slug
 from app.results import Result, chosen_result
 from app.shelf import read_shelf
 from app.strings import words
-from app.tabs.running import state_of, training_at_work
+from app.turns import state_of, training_at_work
 from pipelines.card import Card
 from pipelines.errors import ConfigError
 from training.rights import Batch, read_rights, state_rights, withdraw_rights

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app import jobs
 from app.answers import Act, Ask, Reply, told
 from app.projects import Project, Workspace
 from app.results import chosen_result
@@ -64,9 +65,10 @@ def _duplicate(ask: Ask) -> Reply:
 
 
 def _delete(ask: Ask) -> Reply:
-    name = ask.workspace.project(ask.text("id")).about.name
-    ticket = ask.workspace.delete(ask.text("id"))
-    return Reply(note=words("home.deleted", name=name), undo={"do": "restore", "ticket": ticket})
+    project = ask.workspace.project(ask.text("id"))
+    jobs.check_idle(ask.workspace, project)
+    ticket = ask.workspace.delete(project.id)
+    return Reply(note=words("home.deleted", name=project.about.name), undo={"do": "restore", "ticket": ticket})
 
 
 def _restore(ask: Ask) -> Reply:

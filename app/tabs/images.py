@@ -46,7 +46,7 @@ def look(ask: Ask) -> dict[str, Any]:
         "refused": [{"name": entry.name, "reason": entry.reason, "fix": entry.fix} for entry in dataset.rejected],
         "report": _report(report, dataset.by_key), "is_fresh": is_fresh, "broke": bool(report and is_fresh and report["score"] is None), "undo": words(f"action.{actions[-1]['label']}") if actions else "",
         "captions": captions.view_captions(project), "changes": len(dataset.edits), "fixes": len({json.dumps(fix) for problem in (report or {}).get("problems", []) for fix in problem["fixes"]}),
-        "now": {"looking": None if is_fresh else running_progress(project), "writing": view_captioning(project)},
+        "now": {"looking": None if is_fresh else running_progress(project), "writing": view_captioning(ask.workspace, project)},
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from app.results import Result, results
 from app.shelf import read_shelf, thumb_path
 from app.strings import words
 from app.tabs.handover import cover_of
-from app.tabs.running import state_of
+from app.turns import state_of
 from pipelines.errors import ConfigError, DatasetError
 from training.runs import Job, Run
 
@@ -143,9 +143,9 @@ def _delete(ask: Ask) -> Reply:
     """One run of a project, to the project's own bin."""
     project = ask.workspace.project(ask.text("of"))
     run = next((run for run in project.all_runs() if run.path.name == ask.text("run")), None)
-    if run is None or run.is_alive():
+    if run is None or jobs.is_taken(ask.workspace, run):
         raise ConfigError(
-            "That adapter is gone." if run is None else f"{run.job.name} is being worked on.",
+            "That adapter is gone." if run is None else f"{run.job.name} is being worked on, or waits for it.",
             fix="Reload the page." if run is None else "Stop it first.",
         )
     (project.path / ".bin").mkdir(exist_ok=True)

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app import jobs
 from app.progress import Progress, Shown, read_progress
 from app.projects import Project, Workspace
 from app.results import read_verdict
-from training.runs import Run, RunState
+from app.turns import state_of, training_at_work, turn
+from training.runs import Run
 
 LOG_BYTES = 6000
 
@@ -31,28 +31,9 @@ def view_run(workspace: Workspace, run: Run) -> dict[str, Any]:
         "left": _round(progress.seconds_left), "sec_per_step": progress.sec_per_step, "device": progress.device, "precision": progress.precision,
         "curve": progress.curve, "held_out": progress.held_out, "base_loss": progress.base_loss, "saved": progress.saved_steps, "strip": _strip(run, progress),
         "advice": [{"code": code, "message": message, "fix": fix} for code, message, fix in _unique(progress.advice)], "error": progress.error,
-        "log": _tail(run.path / "log.txt"), "verdict": verdict or None, "turn": (turn := _turn(workspace, run)), "behind": training_at_work(workspace, but=run) if turn else "", "stopping": run.is_asked_to_stop() and state == "running",
+        "log": _tail(run.path / "log.txt"), "verdict": verdict or None, "turn": (place := turn(workspace, run)), "behind": training_at_work(workspace, but=run) if place else "", "stopping": run.is_asked_to_stop() and state == "running",
         "judging": progress.is_closing,
     }  # fmt: skip
-
-
-def state_of(workspace: Workspace, run: Run) -> RunState:
-    """The run's own state; "queued" while a ticket waits, also for a run that goes on after a stop."""
-    return "queued" if _turn(workspace, run) else run.state()
-
-
-def _turn(workspace: Workspace, run: Run) -> int:
-    """Its place in the queue, 1 = next; 0: it does not wait. A job that its worker has just taken counts as next."""
-    for place, ticket in enumerate(jobs.waiting(workspace), start=1):
-        if ticket.run.path == run.path:
-            return place
-    return 1 if run.state() not in ("finished", "failed") and jobs.is_starting(workspace, run) else 0
-
-
-def training_at_work(workspace: Workspace, *, but: Run | None = None) -> str:
-    """The name of the training that a device is busy with, which everything else waits for; "" for none. A verdict gives way, so it does not count."""
-    busy = (ticket for ticket in jobs.claimed(workspace) if ticket.run.job.kind == "train" and not ticket.name.startswith("0-"))
-    return next((ticket.run.job.name for ticket in busy if but is None or ticket.run.path != but.path), "")
 
 
 def _strip(run: Run, progress: Progress) -> dict[str, Any]:

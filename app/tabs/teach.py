@@ -16,7 +16,8 @@ from app.drawer import as_paths, drawer_groups, typed_value
 from app.projects import Project
 from app.shelf import read_shelf
 from app.strings import EN, words
-from app.tabs.running import state_of, trainings, view_run
+from app.tabs.running import trainings, view_run
+from app.turns import state_of
 from pipelines.errors import BrandprintError, ConfigError
 from pipelines.families.hub import KNOWN
 from training.base_facts import BaseFacts, read_base_facts

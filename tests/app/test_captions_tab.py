@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app import jobs
 from app.answers import answering
 from app.captioning import TEXTS, newest_captioning, write_captions
 from app.doctor import REPORT, report_signature
@@ -14,7 +15,6 @@ from app.projects import Project, Workspace
 from app.shelf import apply_edits, read_shelf
 from app.tabs import images
 from training.edits import KeepOneOf
-from training.runs import open_run
 
 Call = Callable[..., dict]
 KEYS = [f"{number:02d}.png" for number in range(6)]
@@ -72,13 +72,14 @@ def test_nothing_is_downloaded_without_a_yes(call: Call, project: Project):
     assert not answer["ok"] and newest_captioning(project) is None
 
 
-def test_a_hub_out_of_reach_is_told_with_the_way_out(call: Call, project: Project, monkeypatch: pytest.MonkeyPatch):
+def test_a_hub_out_of_reach_is_told_with_the_way_out(call: Call, workspace: Workspace, project: Project, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert call("write_start", source="qwen3-vl", keys=KEYS, agreed=True)["now"]["writing"]["state"] == "queued"
     assert "already" in call("write_start", source="qwen3-vl", keys=KEYS, agreed=True)["message"]
-    run = newest_captioning(project)
-    assert run
-    write_captions(open_run(run.path))
+    ticket = jobs.claim(workspace, "auto")
+    assert ticket
+    write_captions(ticket.run)
+    jobs.done(ticket)
     writing = call()["now"]["writing"]
     assert writing["state"] == "failed" and "file names" in writing["error"][1]
 

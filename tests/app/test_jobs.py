@@ -10,11 +10,11 @@ import pytest
 
 from app import jobs
 from app.projects import Project, Workspace
-from app.tabs.running import state_of
+from app.turns import state_of
 from app.worker import Beat, _hold_device, _record_death, _take_up_again
 from pipelines.errors import ConfigError
 from pipelines.events import Finished, Started, Step
-from training.runs import Job, Run, open_run
+from training.runs import Job, Run, create_run, open_run
 
 
 def start(workspace: Workspace, project: Project, kind: str = "train") -> Run:
@@ -61,9 +61,43 @@ def test_cancelling_a_waiting_job_takes_it_out_and_leaves_it_resumable(workspace
 
 def test_cancelling_a_running_job_asks_its_worker(workspace: Workspace, project: Project, no_workers: list):
     run = start(workspace, project)
-    jobs.claim(workspace, "cpu")
+    jobs.claim(workspace, "auto")
     jobs.cancel(workspace, run)
     assert run.is_asked_to_stop()
+
+
+def test_cancelling_a_run_that_nobody_has_stops_it(workspace: Workspace, project: Project, no_workers: list):
+    run = create_run(project.runs / "one", Job(kind="train", name="x"))
+    jobs.cancel(workspace, run)
+    assert run.state() == "stopped"
+
+
+def test_cancelling_a_run_that_ended_changes_nothing(workspace: Workspace, project: Project, no_workers: list):
+    run = create_run(project.runs / "one", Job(kind="train", name="x"))
+    run.append(Finished("adapter.safetensors", 1.0))
+    jobs.cancel(workspace, run)
+    assert run.state() == "finished"
+
+
+def test_a_project_whose_runs_wait_or_are_taken_is_not_idle(workspace: Workspace, project: Project, no_workers: list):
+    run = start(workspace, project)
+    with pytest.raises(ConfigError, match="waits for it"):
+        jobs.check_idle(workspace, project)
+    jobs.claim(workspace, "auto")
+    with pytest.raises(ConfigError, match="being trained"):
+        jobs.check_idle(workspace, project)
+    jobs.done(jobs.claimed(workspace)[0])
+    jobs.check_idle(workspace, project)
+    assert not jobs.is_taken(workspace, run)
+
+
+def test_a_ticket_whose_run_cannot_be_read_just_now_is_kept(workspace: Workspace, project: Project, no_workers: list):
+    run = start(workspace, project)
+    told = (run.path / "job.json").read_bytes()
+    (run.path / "job.json").write_bytes(b"")
+    assert jobs.waiting(workspace) == []
+    (run.path / "job.json").write_bytes(told)
+    assert names(jobs.waiting(workspace)) == [run.path.name]
 
 
 def test_one_worker_is_started_a_device_however_many_jobs_come(workspace: Workspace, project: Project, no_workers: list):

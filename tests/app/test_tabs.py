@@ -378,6 +378,14 @@ def test_a_project_at_work_is_not_deleted(call: Call, taught: Run, project: Proj
     assert "being trained" in call("home", "delete", id=project.id)["message"]
 
 
+def test_a_project_that_waits_for_its_training_is_not_deleted_and_teaches_again_after_a_stop(call: Call, project: Project):
+    call("teach", "start")
+    assert "waits for it" in call("home", "delete", id=project.id)["message"]
+    run = project.all_runs()[0].path.name
+    assert call("teach", "stop", run=run)["view"]["run"]["state"] == "stopped"
+    assert call("home", "delete", id=project.id)["ok"]
+
+
 def test_no_view_tells_where_the_server_keeps_its_code(call: Call, taught: Run, workspace: Workspace):
     for part in PARTS:
         told = json.dumps(call(part)).replace(str(workspace.path), "")
