@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.due import mark
 from app.projects import Project, Workspace, now
 from pipelines.atomic import write_atomically
 from pipelines.errors import BrandprintError, ConfigError
@@ -116,7 +117,7 @@ def let_go_of_the_dead(workspace: Workspace) -> None:
     """Drops what killed workers had taken and nobody works on any more; the runs say "interrupted" and can be queued again."""
     for ticket in claimed(workspace):
         if not ticket.run.is_alive() and not _is_awake(_beat(workspace, ticket.path.parent.name)):
-            done(ticket)
+            settle(ticket)
 
 
 def is_starting(workspace: Workspace, run: Run) -> bool:
@@ -150,6 +151,12 @@ def note_work(workspace: Workspace, device: str, run: Run) -> Ticket:
 def held_by(workspace: Workspace, device: str) -> list[Ticket]:
     """What this device's worker had claimed, perhaps before it was killed."""
     return _tickets(workspace, sorted((workspace.jobs / "claimed" / _file_name(device)).glob("*.json")))
+
+
+def settle(ticket: Ticket) -> None:
+    """The end of a job whose worker did not see it: a training that came to its end is marked for its verdict."""
+    mark(ticket.run)
+    done(ticket)
 
 
 def done(ticket: Ticket) -> None:

@@ -2,7 +2,8 @@
 
 In: `python -m app.worker --workspace W --device D` (the detached dispatcher), `--run FOLDER` (one training), `--draw BASE` (a warm base that draws),
 `--examine PROJECT` (the doctor), `--caption FOLDER` (captions by a downloaded model).
-Out: events in run folders. The dispatcher imports no torch and holds no model: a crash of a job never takes the queue down.
+Out: events in run folders. The dispatcher imports no torch and holds no model: a crash of a job never takes the queue down. A job's ticket goes only
+when its process has ended: a dispatcher that is ended before leaves it to the next one, which waits for that process.
 A training and a drawing never share the device: the warm base is ended before a training starts.
 """
 
@@ -16,12 +17,14 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from app import jobs
+from app.due import Due, mark
 from app.intake import sweep_uploads
-from app.judging import Due, judge, judge_beside, mark
+from app.judging import judge, judge_beside
 from app.projects import Workspace, open_workspace
 from pipelines.events import Stopped
 from pipelines.locks import hold
@@ -97,8 +100,9 @@ class Beat:
     def tick(self) -> None:
         """Wait a moment, and beat when it is time."""
         if time.monotonic() - self.at > BEAT_SECONDS:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(str(os.getpid()))
+            with suppress(OSError):  # a full disk must not end the worker
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                os.utime(self.path) if self.at and self.path.exists() else self.path.write_text(str(os.getpid()))
             self.at = time.monotonic()
         time.sleep(TICK_SECONDS)
 
@@ -128,24 +132,31 @@ def _take_jobs(workspace: Workspace, device: str, *, idle_seconds: float) -> Non
         idle_since = time.monotonic()
         while time.monotonic() - idle_since < idle_seconds or jobs.is_page_open(workspace):
             beat.tick()
-            ticket = jobs.claim(workspace, device)
-            if ticket is not None:
-                _do(ticket, artist, device, beat)
-                idle_since = time.monotonic()
-            elif run := due.next():
-                artist.rest()
-                judge_beside(workspace, run, device=device, tick=beat.tick)
-                idle_since = time.monotonic()
-            else:
-                _keep_warm(workspace, artist)
+            with _surviving("the next job"):
+                if _do_next(workspace, artist, due, device, beat):
+                    idle_since = time.monotonic()
     finally:
         artist.rest()
         beat.path.unlink(missing_ok=True)
 
 
+def _do_next(workspace: Workspace, artist: Artist, due: Due, device: str, beat: Beat) -> bool:
+    """The job whose turn it is, else a verdict that is due; False where there is neither."""
+    if ticket := jobs.claim(workspace, device):
+        _do(ticket, artist, device, beat)
+    elif run := due.next():
+        artist.rest()
+        judge_beside(workspace, run, device=device, tick=beat.tick)
+    else:
+        _keep_warm(workspace, artist)
+        return False
+    return True
+
+
 def _do(ticket: jobs.Ticket, artist: Artist, device: str, beat: Beat) -> None:
+    """One job to its end. The ticket stays where this worker is ended meanwhile (SystemExit): the job's process goes on."""
     run = ticket.run
-    try:
+    with _surviving(run.path.name):
         if run.job.kind == "train":
             artist.rest()
             _train(run, device, beat)
@@ -154,21 +165,33 @@ def _do(ticket: jobs.Ticket, artist: Artist, device: str, beat: Beat) -> None:
             _caption(run, device, beat)
         else:
             artist.draw(run, beat)
-    finally:
-        jobs.done(ticket)
+    jobs.done(ticket)
+
+
+@contextmanager
+def _surviving(what: str) -> Iterator[None]:
+    """An error of one job (its project was deleted, the disk is full) is logged and ends that job alone."""
+    try:
+        yield
+    except Exception:
+        logger.exception("%s broke off", what)
 
 
 def _train(run: Run, device: str, beat: Beat) -> None:
-    process = jobs.spawn_child(["--leave-verdict", str(run.path)], device=device, log=run.path / "log.txt")
-    while process.poll() is None:
-        beat.tick()
-    if process.returncode:
-        _record_death(run, process.returncode)
+    _wait_for(["--leave-verdict", str(run.path)], run, device, beat)
     mark(run)
 
 
 def _caption(run: Run, device: str, beat: Beat) -> None:
-    process = jobs.spawn_child(["--caption", str(run.path)], device=device, log=run.path / "log.txt")
+    _wait_for(["--caption", str(run.path)], run, device, beat)
+
+
+def _wait_for(arguments: list[str], run: Run, device: str, beat: Beat) -> None:
+    """The run's work in a process of its own, to its end. It counts as the run's holder from its first moment, while it still loads its libraries."""
+    process = jobs.spawn_child(arguments, device=device, log=run.path / "log.txt")
+    with suppress(OSError):
+        if not run.is_alive():
+            run.expect(process.pid)
     while process.poll() is None:
         beat.tick()
     if process.returncode:
@@ -177,10 +200,9 @@ def _caption(run: Run, device: str, beat: Beat) -> None:
 
 def _record_death(run: Run, code: int) -> None:
     """A process that ended without a word: say so in its run. Runs that recorded their own end are left as they are."""
-    last = next(
-        (record["kind"] for record in reversed(run.records()[0]) if record["kind"] in ("started", "stopped", "finished", "failed")), ""
-    )
-    if last in ("stopped", "finished", "failed"):
+    kinds = [record.get("kind") for record in run.records()[0]]
+    last = next((kind for kind in reversed(kinds) if kind in ("started", "stopped", "finished", "failed")), "")
+    if last in ("stopped", "finished", "failed") or run.is_alive():  # alive: another process has the run, which this one was refused
         return
     memory = (
         "The system ended it, most likely because memory ran out." if code == -signal.SIGKILL else f"Its process ended with code {code}."
@@ -189,11 +211,13 @@ def _record_death(run: Run, code: int) -> None:
 
 
 def _take_up_again(workspace: Workspace, device: str, beat: Beat) -> None:
-    """Jobs that an earlier worker of this device had taken: wait for those still alive, let go of the others (the page offers to resume)."""
+    """Jobs that an earlier worker of this device had taken: wait for those still alive, settle them as that worker would have; the page offers to resume
+    the others."""
     for ticket in jobs.held_by(workspace, device):
-        while ticket.run.is_alive():
-            beat.tick()
-        jobs.done(ticket)
+        with _surviving(ticket.run.path.name):
+            while ticket.run.is_alive():
+                beat.tick()
+            jobs.settle(ticket)
 
 
 def _keep_warm(workspace: Workspace, artist: Artist) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from app import jobs
 from app.answers import Act, Ask, Reply
 from app.drawer import as_paths, drawer_groups, typed_value
+from app.due import KEEP
 from app.projects import Project
 from app.shelf import read_shelf
 from app.strings import EN, words
@@ -177,14 +178,14 @@ def _stop(ask: Ask) -> Reply:
     """Pause; or, with keep, stop for good and judge the checkpoints that are there."""
     run = _run(ask)
     if ask.flag("keep"):
-        (run.path / "keep").touch()
+        (run.path / KEEP).touch()
     jobs.cancel(ask.workspace, run)
     return Reply(note=words("teach.stopping"))
 
 
 def _resume(ask: Ask) -> Reply:
     run = _run(ask)
-    (run.path / "keep").unlink(missing_ok=True)
+    (run.path / KEEP).unlink(missing_ok=True)
     jobs.submit(ask.workspace, run)
     return Reply(note=words("teach.resumed"))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app import jobs
+from app.due import MARK
 from app.projects import Project, Workspace
 from app.turns import state_of
 from app.worker import Beat, _hold_device, _record_death, _take_up_again
@@ -98,6 +99,22 @@ def test_a_ticket_whose_run_cannot_be_read_just_now_is_kept(workspace: Workspace
     assert jobs.waiting(workspace) == []
     (run.path / "job.json").write_bytes(told)
     assert names(jobs.waiting(workspace)) == [run.path.name]
+
+
+def test_a_training_that_ended_after_its_worker_was_killed_is_marked_for_its_verdict(
+    workspace: Workspace, project: Project, no_workers: list
+):
+    for let_go in (
+        lambda: jobs.let_go_of_the_dead(workspace),
+        lambda: _take_up_again(workspace, "cpu", Beat(jobs.beat_path(workspace, "cpu"))),
+    ):
+        run = start(workspace, project)
+        jobs.claim(workspace, "cpu")
+        run.append(Started(1))
+        run.append(Finished("adapter.safetensors", 1.0))
+        let_go()
+        assert jobs.claimed(workspace) == []
+        assert (run.path / MARK).exists()
 
 
 def test_one_worker_is_started_a_device_however_many_jobs_come(workspace: Workspace, project: Project, no_workers: list):

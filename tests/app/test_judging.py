@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from app import jobs, judging
-from app.judging import MARK, Due, judge_beside, mark
+from app.due import MARK, Due, mark
+from app.judging import judge_beside
 from app.projects import Project, Workspace
 from pipelines.events import Finished, Started, Stopped
 from training.runs import Job, Run, create_run
