@@ -100,11 +100,15 @@ class Project:
 
     @contextmanager
     def alone(self) -> Iterator[Project]:
-        """The project as it stands now; no other tab or process changes project.json for as long as this lasts. Raises ConfigError if it is gone."""
+        """The project as it stands now; no other tab or process changes project.json for as long as this lasts. Raises ConfigError if it is gone
+        or its project.json cannot be read."""
         if not self.path.is_dir():  # the lock's file would bring the folder back
             raise ConfigError(f"{self.about.name} is not there any more.", fix="Bring it back from the bin, or reload the page.")
         with FileLock(self.path / LOCK, is_singleton=True):  # one object a path, so that `changed` may be called inside
-            yield _read(self.path) or self
+            found = _read(self.path) if (self.path / "project.json").exists() else self
+            if isinstance(found, ConfigError):
+                raise found
+            yield found
 
     def changed(self, **values: Any) -> Project:
         """The project with other values in project.json, which is written at once; what another tab changed meanwhile stays. Raises ConfigError for a
