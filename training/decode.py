@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pipelines.errors import DatasetError
 
@@ -197,6 +198,8 @@ def _what_it_is(path: Path) -> str:
 
 def _loaded(image: Image.Image, path: Path) -> Image.Image:
     """Decodes every pixel. Pillow's verify() passes on a half-cut JPEG; only load() tells."""
+    if isinstance(image, TiffImageFile):
+        image.filename = ""  # a file with a name is mapped to memory, by its upright size: wrong for a turned one
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -213,6 +216,9 @@ def _draft_size(size: tuple[int, int], at_least_px: int) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
+    """The turn that is left to do, as EXIF counts them."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns these while loading, and gives their upright size before
     if image.format == "PNG" and "exif" not in image.info:
         return 1  # Pillow would decode the whole file to look for a late eXIf chunk
     try:

@@ -13,6 +13,8 @@ from PIL import Image, ImageCms
 from pipelines.errors import DatasetError
 from training.decode import check_whole, open_alpha, open_image, read_header
 
+# EXIF orientation -> what turns an upright picture into what is stored
+TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
 RED, GREEN, BLUE, WHITE = (200, 30, 40), (20, 160, 60), (30, 60, 190), (255, 255, 255)
 
 
@@ -64,16 +66,36 @@ def test_every_format_keeps_its_colours(tmp_path, name, options, tolerance):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_comes_out_upright(tmp_path, orientation):
-    turns = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
-    stored = quarters() if orientation == 1 else quarters().transpose(Image.Transpose[turns[orientation]])
+    stored = quarters() if orientation == 1 else quarters().transpose(Image.Transpose[TURNS[orientation]])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    for name, tolerance in (("a.jpg", 6), ("a.png", 0), ("a.webp", 0)):
-        stored.save(tmp_path / name, exif=exif, quality=95, lossless=True, subsampling=0)
+    for name, tolerance in (("a.jpg", 6), ("a.png", 0), ("a.webp", 0), ("a.avif", 6)):
+        options = {"quality": 95} if name == "a.avif" else {"quality": 95, "lossless": True, "subsampling": 0}
+        stored.save(tmp_path / name, exif=exif.tobytes(), **options)
         picture = open_image(tmp_path / name)
         header = read_header(tmp_path / name)
         assert (header.width_px, header.height_px) == (96, 64) == picture.size
         assert is_close(corners(picture), [RED, GREEN, BLUE, WHITE], tolerance)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "CMYK", "I;16"])
+def test_a_tiff_comes_out_upright(tmp_path, orientation, compression, mode):
+    upright = quarters().convert("L").convert(mode) if mode == "I;16" else quarters().convert(mode)
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose[TURNS[orientation]])
+    stored.save(tmp_path / "a.tif", tiffinfo={0x0112: orientation}, compression=compression)
+    upright.save(tmp_path / "upright.tif")
+    header, picture = read_header(tmp_path / "a.tif"), open_image(tmp_path / "a.tif")
+    assert (header.width_px, header.height_px) == (96, 64) == picture.size
+    assert np.array_equal(np.asarray(picture), np.asarray(open_image(tmp_path / "upright.tif")))
+
+
+def test_the_alpha_of_a_turned_tiff_is_turned_once(tmp_path):
+    image = Image.new("RGBA", (32, 16), (*RED, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 8, 8))
+    image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.tif", tiffinfo={0x0112: 6})
+    assert np.array_equal(np.asarray(open_alpha(tmp_path / "a.tif")), np.asarray(image.getchannel("A")))
 
 
 def test_alpha_is_laid_over_the_background_and_hidden_colour_stays_hidden(tmp_path):
