@@ -32,6 +32,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "GIF", "BMP")  # a JPE
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif", ".tif", ".tiff", ".gif", ".bmp"}
 )
+# What Pillow and the libraries under it raise on damaged files; libavif's errors arrive as RuntimeError.
+_BROKEN = (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, KeyError, RuntimeError)
 _STANDARD_LUMINANCE_SUM = 3688  # of the 64 entries of table K.1
 _TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 _TURNS = {  # EXIF orientation -> what makes it upright
@@ -130,18 +132,18 @@ def _boxes_are_whole(file: BinaryIO, size: int) -> bool:
 
 
 def jpeg_quality(path: Path) -> int | None:
-    """The quality (1-100) with which a JPEG was saved, told from its quantization table; None for other files.
+    """The quality (1-100) with which a JPEG was saved, told from its quantization table 0; None where there is none, as in other files.
 
     Inverts the IJG scaling of the standard luminance table (ITU-T T.81, annex K.1; libjpeg's jpeg_set_quality).
     """
     try:
         with _opened(path, MAX_PIXELS) as image:
-            tables = getattr(image, "quantization", None)
+            table = getattr(image, "quantization", {}).get(0)
     except DatasetError:
         return None
-    if not tables:
+    if not table:
         return None
-    scale = 100 * sum(tables[0]) / _STANDARD_LUMINANCE_SUM
+    scale = 100 * sum(table) / _STANDARD_LUMINANCE_SUM
     return max(1, min(100, round((200 - scale) / 2 if scale <= 100 else 5000 / scale)))
 
 
@@ -167,7 +169,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         raise _too_large(path, int(re.findall(r"\d+", str(error))[0]), max_pixels) from error
     except UnidentifiedImageError as error:
         raise DatasetError(f"{path.name} {_what_it_is(path)}.", fix=fix) from error
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, KeyError) as error:
+    except _BROKEN as error:
         raise DatasetError(f"{path.name} cannot be read: {error}.", fix=fix) from error
     with image:
         if image.width * image.height > max_pixels:
@@ -204,7 +206,7 @@ def _loaded(image: Image.Image, path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image.load()
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError, TypeError, KeyError, MemoryError) as error:
+    except (*_BROKEN, MemoryError) as error:
         reason = "is cut off or damaged" if "truncat" in str(error) or "broken" in str(error) else f"cannot be decoded ({error})"
         raise DatasetError(f"{path.name} {reason}.", fix="Copy it again from where it came, or leave it out.") from error
     return image
@@ -223,7 +225,7 @@ def _orientation(image: Image.Image) -> int:
         return 1  # Pillow would decode the whole file to look for a late eXIf chunk
     try:
         return int(image.getexif().get(0x0112, 1))
-    except (OSError, ValueError, TypeError, SyntaxError, struct.error):
+    except _BROKEN:
         return 1
 
 

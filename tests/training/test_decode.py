@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from pipelines.errors import DatasetError
-from training.decode import check_whole, open_alpha, open_image, read_header
+from training.decode import check_whole, jpeg_quality, open_alpha, open_image, read_header
 
 # EXIF orientation -> what turns an upright picture into what is stored
 TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE", 8: "ROTATE_270"}
@@ -255,6 +255,30 @@ def test_a_cut_off_file_is_named_as_such(tmp_path, suffix, share):
     with pytest.raises(DatasetError) as caught:
         check_whole(path, read_header(path))
     assert "cut" in caught.value.message and caught.value.fix
+
+
+@pytest.mark.parametrize(("box", "opened"), [(b"iloc", read_header), (b"iloc", open_image), (b"mdat", open_image), (b"mdat", open_alpha)])
+def test_a_damaged_avif_is_named(tmp_path, box, opened):
+    image = quarters()
+    image.putalpha(128)
+    image.save(tmp_path / "a.avif")
+    content = bytearray((tmp_path / "a.avif").read_bytes())
+    at = content.index(box) + (4 if box == b"mdat" else 0)
+    content[at : at + 4] = b"junk"
+    (tmp_path / "a.avif").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a\.avif cannot be"):
+        opened(tmp_path / "a.avif")
+
+
+def test_the_quality_of_a_jpeg_is_told_from_its_first_table_if_it_has_one(tmp_path):
+    Image.new("L", (32, 32), 99).save(tmp_path / "a.jpg", quality=80)
+    assert jpeg_quality(tmp_path / "a.jpg") == 80
+    content = bytearray((tmp_path / "a.jpg").read_bytes())
+    content[content.index(b"\xff\xdb") + 4] = 1  # the table's number ...
+    content[content.index(b"\xff\xc0") + 12] = 1  # ... and that of the table that the only channel uses
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert open_image(tmp_path / "a.jpg").getpixel((8, 8)) == (99, 99, 99)
+    assert jpeg_quality(tmp_path / "a.jpg") is None
 
 
 @pytest.mark.parametrize(
