@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from pipelines.errors import DatasetError
 
@@ -86,7 +86,7 @@ def open_alpha(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image | Non
         if not image.has_transparency_data:
             return None
         orientation = _orientation(image)
-        alpha = _loaded(image, path).convert("RGBA").getchannel("A")
+        alpha = _eight_bit(_loaded(image, path)).convert("RGBA").getchannel("A")
         return None if _is_opaque(alpha) else _upright(alpha, orientation)
 
 
@@ -260,11 +260,20 @@ def _is_opaque(alpha: Image.Image) -> bool:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The same picture with at most 8 bits per channel. 16 bit grey spans 0-65535; floats span 0-1 unless they go beyond."""
+    """The same picture with at most 8 bits per channel.
+
+    16 bit grey spans 0-65535; other whole numbers span 0-255, 0-65535 or 0-2³¹, the first that holds them all; floats span 0-1 unless they go beyond.
+    """
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.float32)
-        values = values / 257.0 if image.mode != "I" or values.max(initial=0) > 255 else values
-        return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
+        values = np.asarray(image)
+        tops = (255, 65535, 2**31 - 1) if image.mode == "I" else (65535,)
+        shares = values.astype(np.float32) / next(top for top in tops if values.max(initial=0) <= top)
+        if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0:
+            shares = 1 - shares  # counts down from white; Pillow turns only 8 bit grey round
+        grey = Image.fromarray(np.clip(shares * 255 + 0.5, 0, 255).astype(np.uint8))
+        if "transparency" not in image.info:
+            return grey
+        return Image.merge("LA", (grey, Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8))))
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         top = 1.0 if values.max(initial=0) <= 1 else 255.0 if values.max() <= 255 else 65535.0

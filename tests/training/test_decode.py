@@ -138,6 +138,32 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
         assert np.abs(found - np.arange(256)).max() <= 1, name
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_sixteen_bit_grey_that_counts_down_from_white(tmp_path, compression):
+    ramp = np.linspace(65535, 0, 256).astype(np.uint16)[None].repeat(16, 0)
+    Image.fromarray(ramp).save(tmp_path / "a.tif", tiffinfo={262: 0}, compression=compression)
+    found = np.asarray(open_image(tmp_path / "a.tif"))[8, :, 0].astype(int)
+    assert np.abs(found - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize("top", [255, 65535, 2**31 - 1])
+def test_whole_numbers_of_a_tiff_span_the_smallest_range_that_holds_them(tmp_path, top):
+    Image.fromarray(np.linspace(0, top, 256).astype(np.int32)[None].repeat(16, 0)).save(tmp_path / "a.tif")
+    found = np.asarray(open_image(tmp_path / "a.tif"))[8, :, 0].astype(int)
+    assert np.abs(found - np.arange(256)).max() <= 1
+
+
+def test_a_transparent_shade_of_sixteen_bit_grey(tmp_path):
+    grey = np.full((16, 16), 30000, np.uint16)
+    grey[:, :8] = 30001  # the same shade in 8 bits
+    Image.fromarray(grey).save(tmp_path / "a.png", transparency=30000)
+    picture = open_image(tmp_path / "a.png", background="#336699")
+    assert picture.getpixel((12, 8)) == (0x33, 0x66, 0x99)
+    assert is_close(picture.getpixel((3, 8)), (117, 117, 117), 1)
+    alpha = open_alpha(tmp_path / "a.png")
+    assert (alpha.getpixel((12, 8)), alpha.getpixel((3, 8))) == (0, 255)
+
+
 def sixteen_bit_png(path, colour16):
     """A 16 bit RGB PNG, written by hand: Pillow cannot."""
     width = height = 8
