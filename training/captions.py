@@ -163,14 +163,11 @@ def phrases(text: str) -> tuple[str, ...]:
 
 
 def without_words(captions: Sequence[str], taken: Sequence[str]) -> list[str]:
-    """Takes several words or phrases out of every caption, the longest first, with what they leave hanging."""
-    shortened = list(captions)
-    for word in sorted(taken, key=len, reverse=True):
-        shortened = without_word(shortened, word)
-    return [tidied(after) if after != before else before for before, after in zip(captions, shortened, strict=True)]
-
-
-def tidied(text: str) -> str:
-    """The caption without articles and prepositions that a taken word leaves hanging: "with an, on ice" -> "on ice"."""
-    hanging = r"\b(?:(?:with|in|of|and)\s+)?(?:a|an|the|in|of|with|and)\s*(?=,|$)"
-    return _tidy_commas(re.sub(hanging, "", text, flags=re.IGNORECASE))
+    """Takes several words or phrases out of every caption, with the articles and prepositions that they leave hanging: "with an orange cap, on ice" -> "on ice"."""
+    longest_first = sorted(filter(None, (word.strip() for word in taken)), key=len, reverse=True)
+    if not longest_first:
+        return list(captions)
+    word = f"(?:{'|'.join(_pattern(word).pattern for word in longest_first)})"
+    hanging = r"(?<![\w'’-])(?:a|an|the|in|of|with|and)\s+"
+    gone = re.compile(rf"(?:(?:{hanging}){{0,2}}{word}\s*)+(?=,|$)|{word}", re.IGNORECASE)
+    return [_tidy_commas(gone.sub(" ", caption)) if gone.search(caption) else caption for caption in captions]

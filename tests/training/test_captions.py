@@ -112,6 +112,26 @@ def test_what_is_constant_leaves_with_what_hangs_on_it():
     ]
 
 
+@pytest.mark.parametrize(
+    ("caption", "taken", "wanted"),
+    [
+        ("a red bottle, letter A, on ice", ["bottle"], "a red, letter A, on ice"),
+        ("vitamin A, bottle", ["bottle"], "vitamin A"),
+        ("plan of, a bottle, on ice", ["bottle"], "plan of, on ice"),
+        ("bottle of orange cap and steel, the letter A", ["orange cap", "steel"], "bottle, the letter A"),
+        ("with a bottle", ["bottle"], ""),
+        ("vitamin-a bottle", ["bottle"], "vitamin-a"),
+        ("a bottle on ice", ["bottle", " "], "a on ice"),
+    ],
+)
+def test_only_what_stands_around_a_taken_word_goes_with_it(caption, taken, wanted):
+    assert without_words([caption], taken) == [wanted]
+
+
+def test_taking_no_words_leaves_captions_as_they_are():
+    assert without_words(["in , a"], []) == without_words(["in , a"], [" "]) == without_words(["in , a"], ["cap"]) == ["in , a"]
+
+
 FOREIGN = ("赤いボトル、雪の上 ❄️", "从上方看，放在木桌上", "زجاجة على طاولة 🙂", "👩🏽‍🚀 in space")
 
 
