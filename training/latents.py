@@ -101,6 +101,8 @@ def cache_dataset(dataset: Dataset, base: Base, settings: TrainSettings, *, fold
     held_out = {item.key for item in split_held_out(dataset.items, pictures.held_out, settings.loop.seed)}
     if len(held_out) == len(dataset.items):
         raise DatasetError(f"All {len(held_out)} pictures are held out: none is left to train on.", fix="Take some back.")
+    if len(dataset.items) > 1 and len({item.content for item in dataset.items}) == 1:
+        yield Advice("all-the-same", f"All {len(dataset.items)} pictures are the same file.", "Add pictures that differ.")
     plans = [_plan(item, base, settings, folder) for item in dataset.items]
     lost = yield from _encode_pictures([(plan, item) for plan, item in zip(plans, dataset.items, strict=True)], base, pictures)
     plans = [plan for plan in plans if plan.key not in lost]
@@ -139,14 +141,21 @@ def cache_prompts(base: Base, prompts: Iterable[str], *, folder: Path) -> Genera
 
 
 def split_held_out(items: Sequence[Item], share: float, seed: int) -> list[Item]:
-    """Pictures kept for measuring: those the user chose, else a share drawn by content (so that doubles stay together): 4 to 16 where the set allows."""
+    """Pictures kept for measuring: those the user chose, else a share drawn by content, 4 to 16 where the set allows.
+
+    Doubles stay together; more of them than the share holds are all trained on.
+    """
     chosen = [item for item in items if item.held_out]
-    count = held_out_count(len(items), share=share)
-    if chosen or not count:
+    if chosen:
         return chosen
+    room = held_out_count(len(items), share=share)
     ranked = sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item.content}".encode()).digest())
-    last = ranked[count - 1].content
-    return [item for place, item in enumerate(ranked) if place < count or item.content == last]
+    kept: list[Item] = []
+    for _, doubles in groupby(ranked, key=lambda item: item.content):
+        alike = list(doubles)
+        if len(kept) + len(alike) <= room:
+            kept += alike
+    return kept
 
 
 def load_entry(path: Path) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from pipelines.settings import with_values
 from training.config import SubjectSettings, TrainSettings
 from training.dataset import load_dataset
 from training.latents import cache_dataset, split_held_out
+from training.recipes import held_out_count
 
 SETTINGS = with_values(
     TrainSettings(subject=SubjectSettings(trigger="tinbot", noun="robot")),
@@ -115,6 +118,34 @@ def test_held_out_pictures_are_chosen_by_content_and_doubles_stay_together(pictu
     assert len(split_held_out(many, 0.1, 0)) == 2 * len(chosen)
     assert split_held_out(many[:4], 0.1, 0) == []
     assert [item.key for item in split_held_out([replace(many[0], held_out=True), *many[1:]], 0.1, 0)] == ["0"]
+
+
+def test_a_set_without_doubles_is_split_as_ever(pictures: Path) -> None:
+    """Runs are resumed, and caches and verdicts made, by this split: the first by the digest of seed and content."""
+    one = load_dataset(pictures).items[0]
+    for count in (8, 12, 39, 40, 100, 400):
+        items = [replace(one, key=f"{place}", content=f"content {place}") for place in range(count)]
+        for seed, share in ((0, 0.05), (1, 0.05), (7, 0.2), (7, 0.5)):
+            ranked = sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item.content}".encode()).digest())
+            assert split_held_out(items, share, seed) == ranked[: held_out_count(count, share=share)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_many_doubles_of_one_picture_are_never_held_out(pictures: Path, seed: int) -> None:
+    one = load_dataset(pictures).items[0]
+    items = [replace(one, key=f"{place}", content=str(min(place, 2))) for place in range(30)]  # 28 are one file
+    assert {item.key for item in split_held_out(items, 0.05, seed)} == {"0", "1"}
+    assert split_held_out(items[2:], 0.05, seed) == []
+
+
+def test_that_all_pictures_are_the_same_is_said_and_they_are_trained_on(pictures: Path, base, tmp_path: Path) -> None:
+    for place in range(1, 10):
+        shutil.copy(pictures / "0.png", pictures / f"{place}.png")
+    held_out = with_values(SETTINGS, {("pictures", "held_out"): 0.05})
+    events, cached = finish(cache_dataset(load_dataset(pictures), base, held_out, folder=tmp_path / "cache"))
+    (advice,) = (event for event in events if isinstance(event, Advice))
+    assert advice.code == "all-the-same" and advice.message == "All 10 pictures are the same file."
+    assert len(cached.training) == 10 and cached.held_out == ()
 
 
 def test_a_set_without_a_usable_picture_is_an_error(pictures: Path, base, tmp_path: Path) -> None:
