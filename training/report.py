@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipelines.atomic import write_atomically
 from pipelines.card import Card
-from pipelines.errors import RunError
+from pipelines.errors import DatasetError, RunError
 from training.config import TrainSettings
 from training.dataset import Dataset, load_dataset
 from training.images import open_item
@@ -109,7 +109,8 @@ def _pairs(run: Run, verdict: Verdict, dataset: Dataset) -> str:
 
 def _taught(dataset: Dataset, verdict: Verdict, origin: Origin) -> str:
     step = max(1, len(dataset.items) // SHOWN_TAUGHT)
-    thumbs = "".join(_figure(open_item(item), "", alt=item.caption, side_px=THUMB_PX) for item in dataset.items[::step][:SHOWN_TAUGHT])
+    shown = dataset.items[::step][:SHOWN_TAUGHT]
+    thumbs = "".join(_figure(_training_picture(dataset, item.key), "", alt=item.caption, side_px=THUMB_PX) for item in shown)
     facts = [
         ("Pictures", f"{len(dataset.items) - verdict.held_out} taught, {verdict.held_out} kept aside to test with"),
         ("Rights", origin.rights or "not recorded: ask whoever gave the pictures"),
@@ -267,8 +268,12 @@ def _record_of(path: Path) -> dict[str, object]:
 
 
 def _training_picture(dataset: Dataset, key: str) -> Image.Image | None:
+    """The picture, or None where its file is gone or damaged."""
     item = dataset.by_key.get(key)
-    return open_item(item) if item else None
+    try:
+        return open_item(item) if item else None
+    except DatasetError:
+        return None
 
 
 def _file(run: Run, path: str) -> Image.Image | None:

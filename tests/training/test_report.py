@@ -91,6 +91,16 @@ def test_pictures_that_are_gone_leave_a_place_not_an_error(project, tmp_path):
     assert page.count("no longer there") == 2
 
 
+def test_a_damaged_picture_leaves_a_place_not_an_error(project):
+    run, pictures = project
+    judged(run)
+    for name in ("0.png", "1.png", "2.png"):
+        content = (pictures / name).read_bytes()
+        (pictures / name).write_bytes(content[:50] + b"junk" + content[54:])
+    page = write_report(run).read_text(encoding="utf-8")
+    assert page.count("no longer there") == 5  # three that were taught, the real one of a pair, the nearest
+
+
 def test_missing_rights_are_said_to_be_missing(project):
     run, _ = project
     judged(run)
