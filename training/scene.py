@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from pipelines.encoders import PictureEncoder, TextPictureEncoder, layer_statistics
-from pipelines.events import Event, Phase
+from pipelines.errors import DatasetError
+from pipelines.events import Advice, Event, Phase
 from training.captions import without_trigger
 from training.config import TrainSettings
 from training.dataset import Dataset, Item
@@ -76,12 +77,18 @@ def set_up_scene(
     from training.scores.gallery import Gallery
 
     settings = TrainSettings.model_validate(run.job.settings)
+    side_px, background = base.native_size_px, settings.pictures.background
     kept = split_held_out(dataset.items, settings.pictures.held_out, settings.loop.seed)
     keys = {item.key for item in kept}
-    training = tuple(item for item in dataset.items if item.key not in keys)[:MOST_REAL]
-    held_out = tuple(kept) or training
+    taught = [item for item in dataset.items if item.key not in keys][:MOST_REAL]
+    yield Phase("reading", 0, 1)
+    opened = yield from _open_whole([*taught, *kept], side_px, background=background)
+    training, held = (tuple(item for item in items if item.key in opened) for items in (taught, kept))
+    if not training:
+        message = f"None of the {len(taught)} pictures that {run.path.name} was trained on can be read."
+        raise DatasetError(message, fix="`brandprint check` names each and its reason.")
+    held_out = held or training
     probes = make_probes(held_out, training, settings.subject, how=how)
-    side_px, background = base.native_size_px, settings.pictures.background
     gallery = Gallery(base, run.path / FOLDER, how)
     gallery.total = (
         (checkpoints + 1 + len(how.strengths)) * (len(probes.core) + len(probes.unseen))
@@ -90,21 +97,22 @@ def set_up_scene(
         + len(probes.unseen)
     )
     cache = run.path.parent / CACHE / "features"
-    yield Phase("reading", 0, 1)
     raw_held, raw_training = (
         [encode_items(items, encoder, side_px=side_px, background=background, folder=cache) for encoder in encoders]
         for items in (held_out, training)
     )
+    real = [opened[item.key] for item in training[:64]]
+    held_pictures, trained_pictures = (
+        [opened[items[probe.item].key] for probe in asked] for items, asked in ((held_out, probes.held_out), (training, probes.trained))
+    )
+    hashes = copying.perceptual_hashes([opened[item.key] for item in training])
+    del opened  # hundreds of pictures
     yield Phase("reading", 1, 1)
     core = yield from gallery.draw_base(probes.core)
     rest = yield from gallery.draw_base(probes.rest)
     other = yield from gallery.draw_base([_reseeded(probe) for probe in probes.unrelated])
     lens = Lens(encoders)
     held_features, training_features = lens.place(raw_held), lens.place(raw_training)
-    opened = [open_square(item, side_px, background=background) for item in training]
-    hashes, real, trained_pictures = copying.perceptual_hashes(opened), opened[:64], [opened[probe.item] for probe in probes.trained]
-    del opened  # hundreds of pictures
-    held_pictures = [open_square(held_out[probe.item], side_px, background=background) for probe in probes.held_out]
     real_redrawn = redraw(base, real)
     redrawn = lens.see(real_redrawn)
     base_core = lens.see(core)
@@ -120,11 +128,22 @@ def set_up_scene(
         style = _style_aims(lens.see(things), lens.see(again), real=wanted, by_base=base_core[: len(wanted)], scale=scale, styling=styling)
     reader, texts = _reader(encoders, probes, held_pictures + trained_pictures, settings)
     return Scene(
-        reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(kept), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
+        reader=reader, texts=texts, run=run, gallery=gallery, probes=probes, held_out=held_out, training=training, is_held_out_real=bool(held), is_base_changed=_is_base_changed(run, base), lens=lens, held_features=held_features,
         training_features=training_features, training_hashes=hashes, limit=copying.copy_limit(redrawn, training_features[: len(real)], hashes), scale=scale,
         look=health.usual_look(real + core, side_px=side_px), palette=colour.palette_of(real), base_core=base_core, base_rest=lens.see(rest),
         base_other_seeds=lens.see(other), style=style,
     )  # fmt: skip
+
+
+def _open_whole(items: Sequence[Item], side_px: int, *, background: str) -> Generator[Advice, None, dict[str, Image.Image]]:
+    """Pictures at the size that is drawn, by key; a file that cannot be read whole is named and left out, as the training left it out."""
+    opened: dict[str, Image.Image] = {}
+    for item in items:
+        try:
+            opened[item.key] = open_square(item, side_px, background=background)
+        except DatasetError as error:
+            yield Advice("unreadable", f"{item.key} was left out: {error.message}", error.fix)
+    return opened
 
 
 def _style_aims(

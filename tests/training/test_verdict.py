@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pipelines.errors import RunError
-from pipelines.events import Phase
+from pipelines.errors import DatasetError, RunError
+from pipelines.events import Advice, Phase
 from training.runs import Job, Run, create_run
 from training.scores.probes import Probe, Thoroughness, make_probes
 
@@ -109,6 +110,42 @@ def test_a_second_scoring_draws_nothing_anew(finished):
     events, verdict, _ = scored(run, pictures)
     assert not [event for event in events if event.name == "scoring"]
     assert verdict.pick.step in (2, 4)
+
+
+def damage(path: Path, *, number: int) -> None:
+    """A JPEG whose header and end are as they should be, and whose middle is not; its content differs with the number."""
+    Image.fromarray(np.random.default_rng(number).integers(0, 255, (96, 96, 3), np.uint8)).save(path, quality=95)
+    content = path.read_bytes()
+    path.write_bytes(content[:2000] + b"\xff\xd8\xff\xe0" * 100 + content[2400:])
+
+
+@pytest.mark.parametrize("is_held_out", [False, True])
+def test_a_damaged_picture_is_left_out_of_the_verdict_as_of_the_training(finished, tmp_path, is_held_out):
+    from training.dataset import load_dataset
+    from training.latents import split_held_out
+
+    run, pictures = finished
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    for number in range(100):
+        damage(folder / "damaged.jpg", number=number)
+        split = {item.key for item in split_held_out(load_dataset(folder).items, 0.05, 0)}
+        if ("damaged.jpg" in split) == is_held_out:
+            break
+    events, verdict, _ = scored(run, folder)
+    (advice,) = (event for event in events if isinstance(event, Advice))
+    assert advice.code == "unreadable" and "damaged.jpg" in advice.message
+    assert {example.real for example in verdict.examples} == split - {"damaged.jpg"}
+    assert verdict.held_out == len(split - {"damaged.jpg"})
+
+
+def test_a_verdict_needs_a_training_picture_that_can_be_read(finished, tmp_path):
+    run, pictures = finished
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    for number in range(10):
+        (folder / f"{number}.png").unlink()
+        damage(folder / f"{number}.jpg", number=number)
+    with pytest.raises(DatasetError, match="None of the 8 pictures"):
+        scored(run, folder)
 
 
 def test_a_run_without_checkpoints_says_so(tmp_path, finished):
