@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from pipelines.errors import BaseModelError
 from pipelines.families.clip_tokenizer import clip_tokenizer
@@ -25,7 +25,7 @@ State = dict[str, torch.Tensor]
 def read_modules(located: Located, configs: Path, *, dtype_of: Callable[[str, dict[str, Any]], torch.dtype]) -> dict[str, Any]:
     """Modules by component name. configs: the folder with a sub-folder per family. dtype_of: component and its configuration -> dtype."""
     modules = {}
-    with safe_open(str(located.path), framework="pt", device="cpu") as file:
+    with _opened(located.path) as file:
         for component, prefix in _prefixes(located).items():
             config = component_config(located, configs, component)
             dtype = dtype_of(component, config)
@@ -34,6 +34,13 @@ def read_modules(located: Located, configs: Path, *, dtype_of: Callable[[str, di
                 _empty(component, config), state, component=component, prefix=prefix, dtype=dtype, file_name=located.path.name
             )
     return modules
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(str(path), framework="pt", device="cpu")
+    except (OSError, SafetensorError) as error:
+        raise BaseModelError(f"{path.name} cannot be read: {error}.", fix="Download it again, or give a diffusers folder.") from error
 
 
 def _prefixes(located: Located) -> dict[str, str]:
@@ -93,9 +100,15 @@ def _empty(component: str, config: dict[str, Any]) -> Any:
 
 def _fill(module: Any, state: State, *, component: str, prefix: str, dtype: torch.dtype, file_name: str) -> Any:
     """The module with the file's tensors in place. Raises BaseModelError naming what is missing or has the wrong shape."""
-    renamed = _rename(module, state, component=component, prefix=prefix)
+    try:
+        renamed = _rename(module, state, component=component, prefix=prefix)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:  # diffusers misses a tensor
+        raise BaseModelError(
+            f"The {component} in {file_name} cannot be read: {type(error).__name__} {error}.",
+            fix="Download it again, or give a diffusers folder.",
+        ) from error
     wanted = module.state_dict()
-    missing = sorted(name for name in wanted if name not in renamed)
+    missing = sorted(name for name in wanted if renamed.get(name) is None)
     if missing:
         raise BaseModelError(
             f"{file_name} lacks {len(missing)} tensors of its {component}, such as {missing[0]}.",

@@ -7,7 +7,6 @@ the denoiser predicts. Does not load (original_layout.py does).
 from __future__ import annotations
 
 import statistics
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,6 +24,7 @@ TEXT: dict[FamilyName, tuple[str, ...]] = {
 }
 WIDTHS: dict[int, FamilyName] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # of the text that the denoiser attends to
 ADAPTER_MARKS = ("lora_down", "lora_up", "lora_A.", "lora_B.", ".lora.", "hada_w1", "lokr_w1", "oft_blocks")
+ENDS = (UNET + "input_blocks.0.0.weight", UNET + "out.2.weight")  # the denoiser's first and last convolution
 SD2_PROBE = UNET + "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 SD2_V_SPREAD = 0.09  # of SD2_PROBE: above, it predicts v. ComfyUI tells SD 2 files apart by this number (comfy/supported_models.py, SD20)
 
@@ -52,10 +52,13 @@ def file_family(header: Header, path: Path) -> FamilyName:
         raise BaseModelError(f"{path.name} is {_other_kind(names)}.", fix="Give a whole base of Stable Diffusion 1, 2 or XL.")
     if _any(names, "conditioner.embedders.0.model."):
         raise BaseModelError(f"{path.name} is an SDXL refiner, which cannot be taught on its own.", fix="Give the SDXL base model.")
-    channels = names.get(UNET + "input_blocks.0.0.weight", (0, 0))[1], names.get(UNET + "out.2.weight", (0,))[0]
-    if channels[0] != channels[1]:
+    for end in ENDS:
+        if len(names.get(end, ())) != 4:
+            raise BaseModelError(f"{path.name} lacks the convolution {end}.", fix="Download it again, or give a diffusers folder.")
+    taken, given = names[ENDS[0]][1], names[ENDS[1]][0]
+    if taken != given:
         raise BaseModelError(
-            f"{path.name} takes {channels[0]} channels (an inpainting, depth or editing model).",
+            f"{path.name} takes {taken} channels (an inpainting, depth or editing model).",
             fix="Give the plain text-to-image version of it.",
         )
     return _complete_family(names, path)
@@ -63,7 +66,7 @@ def file_family(header: Header, path: Path) -> FamilyName:
 
 def _complete_family(names: dict[str, tuple[int, ...]], path: Path) -> FamilyName:
     """The family whose text encoders are inside; the width of the attended text must agree where it is a known one."""
-    width = next((shape[1] for name, shape in names.items() if name.startswith(UNET) and name.endswith("attn2.to_k.weight")), 0)
+    width = next((shape[-1] for name, shape in names.items() if name.startswith(UNET) and name.endswith("attn2.to_k.weight") and shape), 0)
     by_width = WIDTHS.get(width)
     whole = [family for family, prefixes in TEXT.items() if all(_any(names, prefix) for prefix in prefixes)]
     missing = [] if whole else [f"text encoder ({prefix}*)" for prefix in TEXT[by_width or "sd1"] if not _any(names, prefix)]
@@ -88,10 +91,9 @@ def file_prediction(header: Header, path: Path, *, family: FamilyName) -> Predic
         return "v_prediction"
     if family != "sd2":
         return "epsilon"
-    try:
-        values = read_values(path, header, SD2_PROBE)
-    except (KeyError, struct.error):
+    if SD2_PROBE not in header.shapes:
         return "v_prediction"
+    values = read_values(path, header, SD2_PROBE)
     return "v_prediction" if statistics.pstdev(values) > SD2_V_SPREAD else "epsilon"
 
 

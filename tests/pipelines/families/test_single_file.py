@@ -80,6 +80,9 @@ def test_old_files_whose_text_encoder_has_one_level_less_load_too(tiny_sd1, base
         ({}, V_BIAS, "v_prediction"),
         ({}, {name: tensor.bfloat16() for name, tensor in V_BIAS.items()}, "v_prediction"),
         ({}, {name: tensor.half() / 10 for name, tensor in V_BIAS.items()}, "epsilon"),
+        ({}, {name: (tensor / 10).to(torch.float8_e4m3fn) for name, tensor in V_BIAS.items()}, "epsilon"),
+        ({}, {name: (tensor / 10).to(torch.float8_e5m2) for name, tensor in V_BIAS.items()}, "epsilon"),
+        ({}, {name: tensor.to(torch.float8_e4m3fn) for name, tensor in V_BIAS.items()}, "v_prediction"),
     ],
 )
 def test_sd2_prediction_is_what_the_metadata_says_else_what_the_weights_betray(metadata, extra, prediction, tiny_sd2, bases, tmp_path):
@@ -158,6 +161,45 @@ def test_an_inpainting_file_is_refused(tiny_sd1, bases, tmp_path):
     )
     with pytest.raises(BaseModelError, match=r"9 channels"):
         locate(str(path))
+
+
+@pytest.mark.parametrize(
+    ("without", "extra"),
+    [
+        ("model.diffusion_model.out.2", {}),
+        ("no such name", {"model.diffusion_model.out.2.weight": torch.zeros(8)}),
+        ("no such name", {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(8)}),
+    ],
+)
+def test_a_file_without_its_first_or_last_convolution_names_it(without, extra, tiny_sd1, bases, tmp_path):
+    path = write_single_file(bases[tiny_sd1], tmp_path / "base.safetensors", without=without, extra=extra)
+    with pytest.raises(BaseModelError, match=r"lacks the convolution model.diffusion_model.(out.2|input_blocks.0.0).weight"):
+        locate(str(path))
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        "model.diffusion_model.time_embed",
+        "first_stage_model.decoder.up.1.upsample.conv.bias",
+        "first_stage_model.encoder.down.0.downsample.conv.bias",
+        "cond_stage_model.transformer.text_model.e",
+    ],
+)
+def test_a_file_that_lost_a_tensor_which_its_renaming_needs_names_the_part(without, tiny_sd1, bases, tmp_path):
+    path = write_single_file(
+        bases[tiny_sd1], tmp_path / "base.safetensors", without=without, extra={"cond_stage_model.transformer.x": torch.zeros(1)}
+    )
+    with pytest.raises(BaseModelError, match=r"(unet|vae|text_encoder).*(cannot be read|such as)|lacks .* (unet|vae|text_encoder)"):
+        read_base(locate(str(path)), configs=copy_configs(tiny_sd1, tmp_path / "configs", "sd1"))
+
+
+def test_a_file_that_safetensors_refuses_is_named(tiny_sd1, bases, tmp_path):
+    path = write_single_file(bases[tiny_sd1], tmp_path / "base.safetensors")
+    located, content = locate(str(path)), path.read_bytes()
+    path.write_bytes(content.replace(b'"dtype":"F32"', b'"dtype":"F64"', 1))
+    with pytest.raises(BaseModelError, match=r"base.safetensors cannot be read"):
+        read_base(located, configs=copy_configs(tiny_sd1, tmp_path / "configs", "sd1"))
 
 
 def test_a_torn_file_and_another_family_than_asked_for_are_refused(tiny_sd1, bases, tmp_path):
