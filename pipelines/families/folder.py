@@ -29,8 +29,9 @@ def locate_folder(path: Path, *, source: str, family: FamilyName | None = None) 
     """The folder as a checked base. family: only to overrule what the files say, and refused where they contradict it."""
     if not (path / "model_index.json").is_file():
         raise _no_index(path)
-    unet = _json(path / "unet" / "config.json")
-    found = folder_family(unet, _json(path / "model_index.json"))
+    index = read_json(path / "model_index.json")
+    refuse_other_kinds(index)
+    found = folder_family(read_json(path / "unet" / "config.json"), index)
     if family is not None and family != found:
         raise BaseModelError(
             f"{path.name} is a base of the {found} family, not {family}.", fix=f"Leave the family out, or give a {family} base."
@@ -41,10 +42,12 @@ def locate_folder(path: Path, *, source: str, family: FamilyName | None = None) 
         partial = sorted({file.name for pattern in PARTIAL for file in path.rglob(pattern)})
         unfinished = f" Unfinished downloads: {', '.join(partial[:4])}." if partial else ""
         raise BaseModelError(f"The base in {path.name} is incomplete. Missing: {', '.join(missing)}.{unfinished}", fix=AGAIN)
+    for component in MODELS[found]:
+        read_json(path / component / "config.json")
     for component, file in weights:
-        if not read_header(file).shapes:
+        if not read_header(file, name=f"{component}/{file.name}").shapes:
             raise BaseModelError(f"{component}/{file.name} holds no tensors.", fix=AGAIN)
-    prediction = _json(path / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")
+    prediction = read_json(path / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")
     if prediction not in ("epsilon", "v_prediction"):
         raise BaseModelError(
             f'The base predicts "{prediction}", which Brandprint cannot teach.', fix="Use a base that predicts epsilon or v."
@@ -52,13 +55,17 @@ def locate_folder(path: Path, *, source: str, family: FamilyName | None = None) 
     return Located(source, path, "folder", found, prediction, tuple(weights), tuple(variants))
 
 
-def folder_family(unet: dict[str, Any], index: dict[str, Any]) -> FamilyName:
-    """The family that a UNet's configuration describes. Raises BaseModelError for kinds that cannot be taught (inpainting, refiner, others)."""
+def refuse_other_kinds(index: dict[str, Any]) -> None:
+    """Raises BaseModelError where model_index.json is that of another pipeline than Stable Diffusion with a UNet."""
     name = str(index.get("_class_name", ""))
     if not name.startswith("StableDiffusion") or "unet" not in index:
         raise BaseModelError(
             f"This is a {name or 'folder of unknown kind'}, not Stable Diffusion 1, 2 or XL.", fix="Choose a base of one of these families."
         )
+
+
+def folder_family(unet: dict[str, Any], index: dict[str, Any]) -> FamilyName:
+    """The family that a UNet's configuration describes. Raises BaseModelError for kinds that cannot be taught (inpainting, refiner)."""
     if unet.get("in_channels") != unet.get("out_channels"):
         raise BaseModelError(
             f"Its denoiser takes {unet.get('in_channels')} channels (an inpainting, depth or editing model).",
@@ -88,20 +95,26 @@ def _weights(path: Path, family: FamilyName) -> tuple[list[tuple[str, Path]], li
 def component_weights(folder: Path, stem: str) -> tuple[list[Path], str, list[str]]:
     """(files, variant, missing names) of one component: the plain weights if they are whole, else the fp16 variant."""
     best: tuple[list[Path], str, list[str]] | None = None
-    for variant, single, indexes in (
-        ("", f"{stem}.safetensors", (f"{stem}.safetensors.index.json",)),
-        ("fp16", f"{stem}.fp16.safetensors", (f"{stem}.safetensors.index.fp16.json", f"{stem}.fp16.safetensors.index.json")),
+    for variant, single, index in (
+        ("", f"{stem}.safetensors", f"{stem}.safetensors.index.json"),
+        ("fp16", f"{stem}.fp16.safetensors", f"{stem}.safetensors.index.fp16.json"),  # the only index of a variant that both libraries read
     ):
         if (folder / single).is_file():
             return [folder / single], variant, []
-        for index in indexes:
-            if (folder / index).is_file():
-                names = sorted(set(_json(folder / index)["weight_map"].values()))
-                gaps = [name for name in names if not (folder / name).is_file()]
-                if not gaps:
-                    return [folder / name for name in names], variant, []
-                best = best or ([], variant, gaps)
+        if (folder / index).is_file():
+            names = _shards(folder / index)
+            gaps = [name for name in names if not (folder / name).is_file()]
+            if not gaps:
+                return [folder / name for name in names], variant, []
+            best = best or ([], variant, gaps)
     return best or ([], "", [_absent(folder, stem)])
+
+
+def _shards(index: Path) -> list[str]:
+    files = read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
+        raise BaseModelError(f"{index.parent.name}/{index.name} does not say which files hold the weights.", fix=AGAIN)
+    return sorted(set(files.values()))
 
 
 def _absent(folder: Path, stem: str) -> str:
@@ -119,12 +132,13 @@ def _small_files(path: Path, family: FamilyName) -> list[str]:
     return missing
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The settings in a component's file. Raises BaseModelError, with the component's name, where it is missing or holds anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BaseModelError(f"The base is incomplete. Missing: {path.parent.name}/{path.name}.", fix=AGAIN) from None
-    except (ValueError, OSError) as problem:
+    except (ValueError, OSError, RecursionError) as problem:
         raise BaseModelError(f"{path.parent.name}/{path.name} cannot be read: {problem}.", fix=AGAIN) from problem
     if not isinstance(value, dict):
         raise BaseModelError(f"{path.parent.name}/{path.name} is not what a base has there.", fix=AGAIN)

@@ -5,17 +5,17 @@ In: a `Located` and a `Placement`. Out: a `Base`. The only file of the families 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pipelines.errors import BaseModelError
 from pipelines.families import original_layout
 from pipelines.families.base import Base, FamilyName
 from pipelines.families.fingerprint import fingerprint
-from pipelines.families.folder import MODELS, TOKENIZERS
+from pipelines.families.folder import AGAIN, MODELS, TOKENIZERS, read_json
 from pipelines.families.latent import LatentBase
 from pipelines.families.located import Located
 from pipelines.families.quiet import quiet
@@ -57,14 +57,34 @@ def from_folder(located: Located, target: Placement) -> Base:
     with quiet():
         for component in MODELS[located.family]:
             folder = located.path / component
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            config = read_json(folder / "config.json")
             dtype = vae_dtype(config, target, family=located.family) if component == "vae" else target.dtype
-            modules[component] = _class(component, config).from_pretrained(
-                str(folder), dtype=dtype, variant=variants.get(component), use_safetensors=True, local_files_only=True
-            )
+            modules[component] = read_component(folder, config, dtype=dtype, variant=variants.get(component))
         tokenizers = tuple(read_tokenizer(located.path / name) for name in TOKENIZERS[located.family])
-    scheduler = json.loads((located.path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    scheduler = read_json(located.path / "scheduler" / "scheduler_config.json")
     return assemble(located, target, modules=modules, tokenizers=tokenizers, scheduler_config=scheduler)
+
+
+def read_component(folder: Path, config: dict[str, Any], *, dtype: torch.dtype, variant: str | None = None) -> Any:
+    """One module, every weight of it from the files: both libraries fill gaps with random numbers and only warn. Raises BaseModelError for any gap."""
+    component = folder.name
+    try:
+        module, found = _class(component, config).from_pretrained(
+            str(folder), dtype=dtype, variant=variant, use_safetensors=True, local_files_only=True,
+            output_loading_info=True, ignore_mismatched_sizes=True,
+        )  # fmt: skip
+    except Exception as error:  # a foreign loader raises whatever the files lead it to
+        raise BaseModelError(f"The {component} of the base cannot be read: {type(error).__name__} {error}.", fix=AGAIN) from error
+    for name, there, wanted in found["mismatched_keys"]:
+        raise BaseModelError(
+            f"{name} of the {component} is {tuple(there)} instead of {tuple(wanted)}, as {component}/config.json has it.",
+            fix="Download its config.json and its weights again: they do not belong together.",
+        )
+    empty = {name for name, tensor in module.state_dict().items() if tensor.is_meta}  # where an index promises more than its shards hold
+    missing = sorted({*found["missing_keys"], *empty})
+    if missing:
+        raise BaseModelError(f"The {component} of the base lacks {len(missing)} tensors, such as {', '.join(missing[:4])}.", fix=AGAIN)
+    return module
 
 
 def from_file(located: Located, target: Placement, *, configs: Path) -> Base:
@@ -93,10 +113,13 @@ def _class(component: str, config: dict[str, Any]) -> Any:
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """A CLIPTokenizer that cuts at 77, also where the folder forgot to say so."""
+    """A CLIPTokenizer that cuts at 77, also where the folder forgot to say so. Raises BaseModelError where its files are damaged."""
     from transformers import CLIPTokenizer
 
-    tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # a foreign loader raises whatever the files lead it to
+        raise BaseModelError(f"The {folder.name} of the base cannot be read: {type(error).__name__} {error}.", fix=AGAIN) from error
     tokenizer.model_max_length = min(tokenizer.model_max_length, 77)
     return tokenizer
 

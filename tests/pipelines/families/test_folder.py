@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pipelines.errors import BaseModelError
 from pipelines.families import load
 from pipelines.families.base import load_base
+from pipelines.families.folder import STEMS
 from pipelines.families.load import locate
 
 FAMILIES = {
@@ -149,6 +150,116 @@ def test_shards_are_read_and_a_missing_shard_is_named(broken):
         locate(str(broken))
 
 
+def rewrite(path: Path, change) -> None:
+    save_file(change(load_file(str(path))), str(path), {"format": "pt"})
+
+
+def without(*names: str):
+    return lambda tensors: {name: tensor for name, tensor in tensors.items() if not name.startswith(names)}
+
+
+WEIGHTS = {part: f"{part}/{stem}.safetensors" for part, stem in STEMS.items()}
+
+
+@pytest.mark.parametrize(
+    ("component", "change", "words"),
+    [
+        ("text_encoder", without("encoder.layers.1."), "lacks 16 tensors, such as encoder.layers.1.layer_norm1.bias"),
+        ("text_encoder", without("encoder.layers.0.layer_norm2.weight"), "lacks 1 tensors, such as encoder.layers.0.layer_norm2.weight"),
+        ("text_encoder", lambda tensors: {f"foo.{name}": tensor for name, tensor in tensors.items()}, "lacks 52 tensors"),
+        ("unet", without("conv_out.weight"), "lacks 1 tensors, such as conv_out.weight"),
+        ("vae", without("decoder.conv_in.bias"), "lacks 1 tensors, such as decoder.conv_in.bias"),
+        ("unet", lambda tensors: tensors | {"conv_in.bias": torch.zeros(3)}, r"is \(3,\) instead of \(8,\)"),
+        ("vae", lambda tensors: tensors | {"decoder.conv_in.bias": torch.zeros(3)}, r"is \(3,\) instead of \(8,\)"),
+        ("text_encoder", lambda tensors: tensors | {"final_layer_norm.bias": torch.zeros(3)}, r"is \(3,\) instead of \(32,\)"),
+    ],
+)
+def test_a_component_whose_weights_are_not_whole_never_loads(broken, component, change, words):
+    rewrite(broken / WEIGHTS[component], change)
+    with pytest.raises(BaseModelError, match=rf"{component} .*{words}|of the {component} {words}") as caught:
+        load_base(str(broken))
+    assert "ownload" in caught.value.fix
+
+
+def test_a_second_text_encoder_without_its_projection_never_loads(tiny_sdxl, tmp_path):
+    folder = Path(shutil.copytree(tiny_sdxl, tmp_path / "base"))
+    rewrite(folder / WEIGHTS["text_encoder_2"], without("text_projection.weight"))
+    with pytest.raises(BaseModelError, match=r"text_encoder_2 .*lacks 1 tensors, such as text_projection.weight"):
+        load_base(str(folder))
+
+
+def test_a_text_encoder_as_the_hub_has_it_is_whole(broken):
+    spelled = {"text_model.embeddings.position_ids": torch.arange(77)[None]}
+    rewrite(broken / WEIGHTS["text_encoder"], lambda tensors: spelled | {f"text_model.{name}": tensor for name, tensor in tensors.items()})
+    assert load_base(str(broken)).family == "sd1"
+
+
+def test_an_autoencoder_with_the_attention_names_of_old_is_whole(broken, tiny_sd1):
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+    def old(name: str) -> str:
+        return next((name.replace(new, was) for new, was in names.items() if new in name), name)
+
+    rewrite(broken / WEIGHTS["vae"], lambda tensors: {old(name): tensor for name, tensor in tensors.items()})
+    assert same(load_base(str(broken)).vae, load_base(str(tiny_sd1)).vae)
+
+
+def test_shards_that_hold_less_than_their_index_says_are_refused(broken):
+    unet = load_base(str(broken)).unet
+    (broken / WEIGHTS["unet"]).unlink()
+    unet.save_pretrained(str(broken / "unet"), max_shard_size="150KB")
+    for shard in (broken / "unet").glob("*.safetensors"):
+        rewrite(shard, without("conv_out.weight"))
+    with pytest.raises(BaseModelError, match=r"unet .*lacks 1 tensors, such as conv_out.weight"):
+        load_base(str(broken))
+
+
+@pytest.mark.parametrize("lost", ["text_encoder/config.json", "vae/config.json", "unet/config.json", "scheduler/scheduler_config.json"])
+@pytest.mark.parametrize("content", ["{bad", "[1]", "[" * 200_000])
+def test_a_damaged_configuration_is_named_before_weights_load(broken, lost, content):
+    (broken / lost).write_text(content)
+    with pytest.raises(BaseModelError, match=lost):
+        locate(str(broken))
+
+
+def test_a_configuration_that_no_model_has_is_named(broken):
+    change(broken / "text_encoder" / "config.json", hidden_size="wide")
+    with pytest.raises(BaseModelError, match=r"text_encoder of the base cannot be read"):
+        load_base(str(broken))
+
+
+def test_a_damaged_tokenizer_is_named(broken):
+    (broken / "tokenizer" / "tokenizer.json").write_text("{bad")
+    with pytest.raises(BaseModelError, match=r"tokenizer of the base cannot be read"):
+        load_base(str(broken))
+
+
+def test_bytes_behind_the_weights_are_refused(broken):
+    with (broken / WEIGHTS["vae"]).open("ab") as file:
+        file.write(bytes(32))
+    with pytest.raises(BaseModelError, match=r"vae/diffusion_pytorch_model.safetensors is damaged: it holds 32 bytes more"):
+        locate(str(broken))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"weight_map": []}', '{"weight_map": {}}', '{"weight_map": {"a": 1}}'])
+def test_an_index_that_names_no_files_is_refused(broken, content):
+    (broken / WEIGHTS["unet"]).unlink()
+    (broken / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(content)
+    with pytest.raises(BaseModelError, match=r"unet/diffusion_pytorch_model.safetensors.index.json does not say"):
+        locate(str(broken))
+
+
+def test_shards_of_a_variant_are_taken_only_under_the_index_that_loads(broken):
+    unet = load_base(str(broken)).unet
+    (broken / WEIGHTS["unet"]).unlink()
+    unet.save_pretrained(str(broken / "unet"), max_shard_size="150KB", variant="fp16")
+    assert same(unet, load_base(str(broken)).unet)
+    index = broken / "unet" / "diffusion_pytorch_model.safetensors.index.fp16.json"
+    index.rename(index.with_name("diffusion_pytorch_model.fp16.safetensors.index.json"))
+    with pytest.raises(BaseModelError, match=r"Missing: unet/diffusion_pytorch_model.safetensors"):
+        locate(str(broken))
+
+
 def test_another_family_than_asked_for_is_refused(tiny_sdxl):
     with pytest.raises(BaseModelError, match=r"sdxl family, not sd1"):
         locate(str(tiny_sdxl), family="sd1")
@@ -165,6 +276,14 @@ def test_models_that_cannot_be_taught_are_told_apart(broken):
         locate(str(broken))
     change(broken / "model_index.json", _class_name="FluxPipeline")
     with pytest.raises(BaseModelError, match=r"FluxPipeline"):
+        locate(str(broken))
+
+
+@pytest.mark.parametrize("name", ["FluxPipeline", "StableDiffusion3Pipeline"])
+def test_a_pipeline_without_a_unet_is_told_by_its_index(broken, name):
+    shutil.rmtree(broken / "unet")
+    (broken / "model_index.json").write_text(json.dumps({"_class_name": name, "transformer": ["diffusers", "X"]}))
+    with pytest.raises(BaseModelError, match=rf"This is a {name}, not Stable Diffusion 1, 2 or XL"):
         locate(str(broken))
 
 
