@@ -19,6 +19,7 @@ from pipelines.errors import AdapterError
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 PICKLE_MARKS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+LARGEST_HEADER_BYTES = 100_000_000  # the safetensors format's own limit
 LARGEST_CONFIG_BYTES = 4 * 1024**2
 COMPONENTS = ("unet", "text_encoder", "text_encoder_2")
 IN_FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
@@ -68,9 +69,9 @@ def read_json(text: str | bytes, *, where: str) -> dict[str, Any]:
 
 
 def _open_folder(path: Path) -> tuple[Source, ...]:
-    parts = [path / name for name in COMPONENTS if _weights_in(path / name) is not None]
-    if parts:
-        return tuple(_open_part(part, part.name) for part in parts)
+    parts = [path / name for name in COMPONENTS if (path / name).is_dir()]
+    if any(_weights_in(part) is not None for part in parts):
+        return tuple(_open_part(part, part.name) for part in parts)  # raises where one of them is without
     return (_open_part(path, ""),)
 
 
@@ -80,8 +81,10 @@ def _open_part(folder: Path, component: str) -> Source:
         pickles = [entry.name for entry in sorted(folder.iterdir()) if entry.suffix in PICKLES]
         if pickles:
             _refuse_pickle(folder / pickles[0])
+        several = ", ".join(sorted(entry.name for entry in folder.glob("*.safetensors")))
         raise AdapterError(
-            f"{folder.name} holds no LoRA weights.", fix=f"A PEFT folder holds {IN_FOLDER[0]}; or give the .safetensors file itself."
+            f"{folder.name} holds {f'several files ({several})' if several else 'no LoRA weights'}.",
+            fix=f"A PEFT folder holds {IN_FOLDER[0]}; or give the .safetensors file itself.",
         )
     config = folder / "adapter_config.json"
     return _open_file(file, component, _read_config(config) if config.is_file() else None)
@@ -115,11 +118,16 @@ def _open_file(path: Path, component: str = "", config: Mapping[str, Any] | None
 def _refuse_pickle(path: Path) -> None:
     try:
         with open(path, "rb") as file:
-            start = file.read(4)
+            start = file.read(9)
     except OSError as error:
         raise AdapterError(f"{path.name} cannot be opened: {error.strerror}.", fix="Check the path.") from error
-    if path.suffix.lower() in PICKLES or start.startswith(PICKLE_MARKS):
+    if path.suffix.lower() in PICKLES or (start.startswith(PICKLE_MARKS) and not _is_header(start)):
         raise AdapterError(
             f"{path.name} is a pickle, which can run code when it is opened.",
             fix="Get the .safetensors version, or convert it where it came from.",
         )
+
+
+def _is_header(start: bytes) -> bool:
+    """Whether these 9 bytes begin a safetensors file: a length, then JSON. Lengths of 640, 896, 1152 and 1408 look like a pickle's first bytes."""
+    return int.from_bytes(start[:8], "little") <= LARGEST_HEADER_BYTES and start[8:] == b"{"

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save
 
-from pipelines.adapter import Adapter, attach, detach, save_adapter
+from pipelines.adapter import Adapter, attach, detach, factors, save_adapter
 from pipelines.errors import AdapterError, BrandprintError
 from pipelines.families.base import Base, load_base
-from pipelines.formats.container import pack, with_metadata
+from pipelines.formats.container import LENGTH_BYTES, data_start, pack, with_metadata
 from pipelines.formats.diffusers import adapter_metadata, to_diffusers
 from pipelines.formats.kohya import to_kohya
 from pipelines.formats.read import detect_family, import_lora
+from pipelines.formats.source import PICKLE_MARKS
 from tests.pipelines.formats import foreign
 from tests.pipelines.formats.random_adapters import base_in, deltas, largest_difference, random_adapter
 
@@ -298,6 +299,36 @@ def test_pickles_are_refused_under_any_name(sd1: Base, tmp_path: Path) -> None:
     torch.save({}, tmp_path / "folder" / "adapter_model.bin")
     with pytest.raises(AdapterError, match="pickle"):
         import_lora(tmp_path / "folder", sd1)
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(sd1: Base, tmp_path: Path, length: int) -> None:
+    few = dict(list(foreign.kohya(small(sd1)).items())[:3])  # one module
+    plain = data_start(with_metadata(pack(few), {"": ""})) - LENGTH_BYTES
+    content = with_metadata(pack(few), {"": "x" * (length - plain)})
+    assert int.from_bytes(content[:8], "little") == length and content.startswith(PICKLE_MARKS)
+    (tmp_path / "a.safetensors").write_bytes(content)
+    assert import_lora(tmp_path / "a.safetensors", sd1).matched == 1
+
+
+def test_a_peft_folder_never_loses_a_component_in_silence(sd1: Base, tmp_path: Path) -> None:
+    adapter = random_adapter(sd1, text_encoder=True, targets="attention")
+    for component in ("unet", "text_encoder"):
+        (tmp_path / component).mkdir()
+        (tmp_path / component / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 4}))
+        own = {key.removeprefix(f"{component}."): tensor for key, tensor in adapter.tensors.items() if key.startswith(f"{component}.")}
+        foreign.write(tmp_path / component / "adapter_model.safetensors", own)
+    assert {share.component for share in factors(import_lora(tmp_path, sd1).adapter)} == {"unet", "text_encoder"}
+    weights = tmp_path / "text_encoder" / "adapter_model.safetensors"
+    for name, said in (("adapter_model.safetensors.incomplete", "text_encoder holds no LoRA"), ("adapter_model.bin", "pickle")):
+        weights = weights.rename(weights.with_name(name))
+        with pytest.raises(AdapterError, match=said):
+            import_lora(tmp_path, sd1)
+    for number in (1, 2):
+        (tmp_path / "text_encoder" / f"a-{number}.safetensors").write_bytes(weights.read_bytes())
+    weights.unlink()
+    with pytest.raises(AdapterError, match=r"several files \(a-1.safetensors, a-2.safetensors\)"):
+        import_lora(tmp_path, sd1)
 
 
 def test_nothing_there_is_an_adapter_error(sd1: Base, tmp_path: Path) -> None:
