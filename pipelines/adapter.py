@@ -7,6 +7,7 @@ An `Adapter` is plain tensors in PEFT spelling plus its settings and card. Other
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ from pipelines.families.base import Base
 from pipelines.settings import AdapterSettings
 
 LARGEST_RANK = 256  # that settings can name; weights may hold more
+KEY = re.compile(r"(unet|text_encoder|text_encoder_2)\..+\.(lora_A|lora_B|lora_magnitude_vector)\.weight")  # of a tensor in our own files
+SHOWN_KEYS = 10
 HEADER = "brandprint"  # the metadata key under which our own files keep settings and card
 
 
@@ -227,20 +230,37 @@ def load_adapter(path: Path) -> Adapter:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is no dict and does not iterate
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AdapterError(f"{path.name} cannot be read: {error}.", fix="Use the adapter.safetensors of a finished run.") from error
     if header is None:
         raise AdapterError(f"{path.name} was not written by Brandprint.", fix="Import it first: brandprint import FILE.")
-    half = next((key for key in tensors if ".lora_A." in key and key.replace(".lora_A.", ".lora_B.") not in tensors), None)
-    if half:
-        raise AdapterError(f"{path.name} holds {half} without its lora_B.", fix="Use the adapter.safetensors of a finished run.")
+    _check_pairs(tensors, path)
     try:
         record = json.loads(header)
         return Adapter(tensors, AdapterSettings(**record["settings"]), Card(**record["card"]))
-    except (ValueError, TypeError, KeyError) as error:  # pydantic's ValidationError is a ValueError
+    except (ValueError, TypeError, KeyError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
         raise AdapterError(
             f"The header of {path.name} is damaged: {error}.", fix="Use the adapter.safetensors of a finished run."
         ) from error
+
+
+def _check_pairs(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raises AdapterError unless the tensors are whole pairs of one rank each, at least one, and nothing besides."""
+    fix = "Use the adapter.safetensors of a finished run."
+    stems = {key: key.rsplit(".", 2)[0] for key in tensors}
+    strange = [key for key in tensors if not KEY.fullmatch(key)]
+    halves = [key for key, stem in stems.items() if not {f"{stem}.lora_A.weight", f"{stem}.lora_B.weight"} <= tensors.keys()]
+    for wrong, what in ((strange, "that no adapter has"), (halves, "without the other half of their pair (lora_A, lora_B)")):
+        if wrong:
+            shown = ", ".join(wrong[:SHOWN_KEYS]) + (", ..." if len(wrong) > SHOWN_KEYS else "")
+            raise AdapterError(f"{path.name} holds {len(wrong)} tensors {what}: {shown}.", fix=fix)
+    if not tensors:
+        raise AdapterError(f"{path.name} holds no weights.", fix=fix)
+    for stem in dict.fromkeys(stems.values()):
+        down, up = tensors[f"{stem}.lora_A.weight"], tensors[f"{stem}.lora_B.weight"]
+        if down.ndim < 2 or down.shape[0] == 0 or up.shape[1:] != (down.shape[0], *[1] * (down.ndim - 2)):
+            shapes = f"{tuple(down.shape)} and {tuple(up.shape)}"
+            raise AdapterError(f"{path.name}: the two halves of {stem} are {shapes}, which do not belong together.", fix=fix)
 
 
 def effect_size(base: Base, adapter: Adapter) -> float:

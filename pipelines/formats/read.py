@@ -20,7 +20,7 @@ from pipelines.card import Card
 from pipelines.errors import AdapterError
 from pipelines.families.base import Base, FamilyName
 from pipelines.formats.dialects import BUNDLED, WIDTHS, dialect_of, family_of, parse_key, refuse_other_kinds, text_width_of
-from pipelines.formats.products import is_whole, pair_of, rank_of
+from pipelines.formats.products import SCALES, is_whole, pair_of, rank_of
 from pipelines.formats.scales import Scales, scales_of
 from pipelines.formats.source import Source, open_source
 from pipelines.formats.spellings import Layer, Names, names_of
@@ -88,7 +88,8 @@ def _import_own(source: Source, base: Base) -> Imported:
             raise AdapterError(
                 f"{source.path.name}: {share.component}.{share.path} does not fit this base.", fix="Choose the base it was made for."
             )
-        _check_numbers(source.path, f"{share.component}.{share.path}", (share.down, share.up))
+        parts = {"down": share.down, "up": share.up} | ({} if share.magnitude is None else {"magnitude": share.magnitude})
+        _check_numbers(source.path, f"{share.component}.{share.path}", parts)
     return Imported(adapter, "brandprint", len(shares))
 
 
@@ -129,7 +130,7 @@ def _take(source: Source, names: Names, scales: Scales, taken: _Taken) -> None:
 
 
 def _take_module(path: Path, stem: str, parts: Mapping[str, Tensor], layers: tuple[Layer, ...], scales: Scales, taken: _Taken) -> None:
-    _check_numbers(path, stem, parts.values())
+    _check_numbers(path, stem, parts)
     try:
         pair = pair_of(parts)
     except (RuntimeError, IndexError, ValueError) as error:  # torch, where shapes of LoHa or LoKr do not belong together
@@ -196,10 +197,23 @@ def _scale(parts: Mapping[str, Tensor], said: float | None, rank: int | None) ->
     return said
 
 
-def _check_numbers(path: Path, stem: str, tensors: object) -> None:
-    for tensor in tensors:  # type: ignore[attr-defined]
-        if tensor.numel() == 0 or not torch.isfinite(tensor.float()).all():
+def _check_numbers(path: Path, stem: str, parts: Mapping[str, Tensor]) -> None:
+    """Factors are finite floating numbers (whole ones are quantised, by a scale that nobody knows); an alpha may be whole."""
+    for part, tensor in parts.items():
+        numbers = _floats(tensor) if tensor.is_floating_point() or part in SCALES else None
+        if numbers is None:
+            raise AdapterError(
+                f"{path.name}: {stem} holds {tensor.dtype} as its {part}, which cannot be read.", fix="Get its fp16, bf16 or fp32 version."
+            )
+        if numbers.numel() == 0 or not torch.isfinite(numbers).all():
             raise AdapterError(f"{path.name}: {stem} is empty or holds NaN or infinite values.", fix="Get another copy of the file.")
+
+
+def _floats(tensor: Tensor) -> Tensor | None:
+    try:
+        return tensor.float()
+    except NotImplementedError:  # torch stores kinds that it cannot compute with
+        return None
 
 
 def _check_complete(path: Path, taken: _Taken, *, allow_partial: bool) -> None:

@@ -167,7 +167,8 @@ def test_saving_and_loading_keeps_every_bit(sd1: Base, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["no json", "[]", "{}", json.dumps({"settings": {"rank": 0}, "card": {}}), json.dumps({"settings": {}, "card": 3})]
+    "header",
+    ["no json", "[]", "{}", json.dumps({"settings": {"rank": 0}, "card": {}}), json.dumps({"settings": {}, "card": 3}), "[" * 200_000],
 )
 def test_a_damaged_header_is_an_adapter_error(tmp_path: Path, header: str) -> None:
     save_file(
@@ -184,6 +185,35 @@ def test_a_file_without_one_half_is_an_adapter_error(sd1: Base, tmp_path: Path) 
         with_tensors(adapter, {key: tensor for key, tensor in adapter.tensors.items() if key != missing}), tmp_path / "a.safetensors"
     )
     with pytest.raises(AdapterError, match="lora_B"):
+        load_adapter(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"junk.weight": torch.ones(3)}, r"1 tensors that no adapter has: junk\.weight"),
+        (
+            {"foo.lora_A.weight": torch.ones(4, 4), "foo.lora_B.weight": torch.ones(4, 4)},
+            r"2 tensors that no adapter has: foo\.lora_A\.weight",
+        ),
+        ({"text_encoder.q.lora_B.weight": torch.ones(3, 3)}, r"text_encoder\.q\.lora_B\.weight"),
+        ({"unet.q.lora_magnitude_vector.weight": torch.ones(3)}, r"unet\.q\.lora_magnitude_vector\.weight"),
+        ({"unet.q.lora_A.weight": torch.ones(4, 8), "unet.q.lora_B.weight": torch.ones(8, 8)}, r"unet\.q are \(4, 8\) and \(8, 8\)"),
+        ({"unet.q.lora_A.weight": torch.ones(4, 8), "unet.q.lora_B.weight": torch.ones(8)}, r"do not belong together"),
+        ({"unet.q.lora_A.weight": torch.ones(0, 8), "unet.q.lora_B.weight": torch.ones(8, 0)}, r"do not belong together"),
+        ({"unet.q.lora_A.weight": torch.ones(4, 8, 3, 3), "unet.q.lora_B.weight": torch.ones(8, 4)}, r"do not belong together"),
+    ],
+)
+def test_tensors_that_are_no_pairs_are_refused_by_name(sd1: Base, tmp_path: Path, changed: dict[str, Tensor], said: str) -> None:
+    adapter = random_adapter(sd1, targets="attention")
+    save_adapter(with_tensors(adapter, {**adapter.tensors, **changed}), tmp_path / "a.safetensors")
+    with pytest.raises(AdapterError, match=said):
+        load_adapter(tmp_path / "a.safetensors")
+
+
+def test_a_file_without_any_pair_is_refused(sd1: Base, tmp_path: Path) -> None:
+    save_adapter(with_tensors(random_adapter(sd1), {}), tmp_path / "a.safetensors")
+    with pytest.raises(AdapterError, match="no weights"):
         load_adapter(tmp_path / "a.safetensors")
 
 

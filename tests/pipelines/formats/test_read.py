@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save
 
-from pipelines.adapter import Adapter, attach, detach, factors, save_adapter
+from pipelines.adapter import HEADER, Adapter, attach, detach, factors, save_adapter
 from pipelines.errors import AdapterError, BrandprintError
 from pipelines.families.base import Base, load_base
 from pipelines.formats.container import LENGTH_BYTES, data_start, pack, with_metadata
@@ -378,6 +378,42 @@ def test_values_that_are_no_numbers_and_empty_factors_are_refused(sd1: Base, tmp
         key = next(key for key in tensors if key.endswith(ending))
         with pytest.raises(AdapterError, match="NaN"):
             import_lora(foreign.write(tmp_path / "a.safetensors", tensors | {key: spoiled}), sd1)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+def test_factors_that_are_no_floating_numbers_are_refused_by_name(sd1: Base, tmp_path: Path, dtype: torch.dtype) -> None:
+    tensors = foreign.kohya(small(sd1))
+    key = next(key for key in tensors if key.endswith(".lora_up.weight"))
+    with pytest.raises(AdapterError, match=rf"{key.split('.')[0]} holds {dtype}"):
+        import_lora(foreign.write(tmp_path / "a.safetensors", tensors | {key: tensors[key].to(dtype)}), sd1)
+
+
+def test_numbers_that_torch_cannot_widen_are_refused_by_name(sd1: Base, tmp_path: Path) -> None:
+    stem = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    header = {
+        f"{stem}.lora_{part}.weight": {"dtype": "F4", "shape": shape, "data_offsets": span}
+        for part, shape, span in (("down", [4, 32], [0, 64]), ("up", [8, 4], [64, 80]))
+    }
+    raw = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + b"\1" * 80)
+    with pytest.raises(AdapterError, match=r"a\.safetensors"):
+        import_lora(tmp_path / "a.safetensors", sd1)
+
+
+def test_our_own_file_with_numbers_of_no_use_is_refused(sd1: Base, tmp_path: Path) -> None:
+    adapter = random_adapter(sd1, kind="dora", targets="attention")
+    for part in ("lora_A", "lora_B", "lora_magnitude_vector"):
+        key = next(key for key in adapter.tensors if f".{part}." in key)
+        for spoiled in (torch.full_like(adapter.tensors[key], float("nan")), adapter.tensors[key].to(torch.int8)):
+            save_adapter(Adapter({**adapter.tensors, key: spoiled}, adapter.settings, adapter.card), tmp_path / "own.safetensors")
+            with pytest.raises(AdapterError, match=key.removesuffix(f".{part}.weight")):
+                import_lora(tmp_path / "own.safetensors", sd1)
+
+
+def test_our_own_header_nested_beyond_reason_is_refused(sd1: Base, tmp_path: Path) -> None:
+    foreign.write(tmp_path / "own.safetensors", small(sd1).tensors, {HEADER: "[" * 200_000})
+    with pytest.raises(AdapterError, match="damaged"):
+        import_lora(tmp_path / "own.safetensors", sd1)
 
 
 @cache
