@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pipelines.adapter import Adapter, Factor
+from pipelines.errors import ExportError
 from pipelines.families.base import Base
 from pipelines.formats.factors import cast, dtype_of, evened, shares_of
 from pipelines.formats.paths import Layout, flat, layout_of, original_path, with_level
@@ -22,7 +23,7 @@ TWO_ENCODERS = {"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_"}
 
 
 def to_kohya(adapter: Adapter, base: Base, *, precision: str = "fp32") -> dict[str, Tensor]:
-    """Down, up and alpha of every module. Raises ExportError for DoRA, for unknown layers and for values that do not fit the precision.
+    """Down, up and alpha of every module. Raises ExportError for DoRA, for layers without a name there and for values that do not fit the precision.
 
     One alpha per component, whatever the ranks, because diffusers mis-scales files whose alpha varies; the difference goes into up:
     alpha / rank x up' @ down = scale x up @ down.
@@ -48,5 +49,10 @@ def stem_of(component: str, path: str, *, family: str, layout: Layout) -> str:
     """The flat name of a module: lora_unet_..., lora_te_..., lora_te1_... or lora_te2_...; text names always hold text_model."""
     if component == "unet":
         return "lora_unet_" + flat(original_path(path, layout) if family == "sdxl" else path)
+    if path.startswith("text_projection"):
+        raise ExportError(
+            f"{component}.{path} has no name in a kohya file that diffusers reads.",
+            fix="Export the diffusers format, which can hold that layer.",
+        )
     prefix = (TWO_ENCODERS if family == "sdxl" else ONE_ENCODER)[component]
     return prefix + flat(with_level(path))

@@ -11,6 +11,7 @@ import torch
 from pipelines.adapter import Adapter, mix
 from pipelines.errors import ExportError
 from pipelines.families.base import Base
+from pipelines.formats.diffusers import to_diffusers
 from pipelines.formats.factors import evened
 from pipelines.formats.kohya import to_kohya
 from tests.pipelines.formats.random_adapters import base_in, deltas, random_adapter
@@ -80,6 +81,17 @@ def test_convolutions_keep_their_kernel_below_and_one_pixel_above(sd1: Base) -> 
     assert tensors[f"{stem}.lora_down.weight"].shape[2:] == (3, 3)
     assert tensors[f"{stem}.lora_up.weight"].shape[2:] == (1, 1)
     assert tensors[f"{stem}.alpha"].shape == ()
+
+
+def test_the_text_projection_is_refused_with_the_format_that_holds_it(tiny_sdxl: Path) -> None:
+    sdxl, stem = base_in(tiny_sdxl), "text_encoder_2.text_projection"
+    adapter, (out_width, in_width) = random_adapter(sdxl), sdxl.text_encoders[1].text_projection.weight.shape
+    pair = {f"{stem}.lora_A.weight": torch.ones(4, in_width), f"{stem}.lora_B.weight": torch.ones(out_width, 4)}
+    wider = Adapter({**adapter.tensors, **pair}, adapter.settings, adapter.card)
+    with pytest.raises(ExportError, match=stem) as error:
+        to_kohya(wider, sdxl)
+    assert "diffusers format" in error.value.fix
+    assert pair.keys() <= to_diffusers(wider, sdxl).keys()
 
 
 def test_dora_is_refused_with_the_reason(sd1: Base) -> None:
