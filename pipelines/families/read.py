@@ -74,6 +74,8 @@ def read_component(folder: Path, config: dict[str, Any], *, dtype: torch.dtype, 
             output_loading_info=True, ignore_mismatched_sizes=True,
         )  # fmt: skip
     except Exception as error:  # a foreign loader raises whatever the files lead it to
+        if "memory" in f"{type(error).__name__} {error}".lower():  # the files are not to blame
+            raise
         raise BaseModelError(f"The {component} of the base cannot be read: {type(error).__name__} {error}.", fix=AGAIN) from error
     for name, there, wanted in found["mismatched_keys"]:
         raise BaseModelError(
