@@ -30,7 +30,8 @@ class Limits:
     fried_effect: float = 1.0
     broken: float = 0.3
     learnt: float = 0.1
-    heard: float = 0.15  # obedience: healthy runs 0.6 and more, 40 pictures and a run far too long 0.26, photographs without captions on the starter 0.0
+    # Obedience, the best checkpoint's: nine healthy runs 0.26 and more (one of them 0.08 at its pick), photographs without captions on the starter 0.0.
+    heard: float = 0.15
     lost: float = -0.2
     astray: float = 0.5  # obedience below which "lost" counts
     worse: float = 2.0  # held-out loss over the base's: 12 pictures learnt by heart reached 1.5, a rate 20 times too high 2.6
@@ -48,7 +49,7 @@ def findings(scores: Sequence[Score], curve: Curve, pick: Score, *, limits: Limi
     fried = _fried(scores, pick, limits)
     if fried and fried.severity == "danger":
         return [fried]
-    found = [fried, _nothing_learnt(pick, limits), _deaf(pick, limits), *_by_heart(scores, curve, pick, limits), _leak(pick, limits)]
+    found = [fried, _nothing_learnt(pick, limits), _deaf(scores, limits), *_by_heart(scores, curve, pick, limits), _leak(pick, limits)]
     found += [_drift(pick, limits), _same(pick, limits), _colours(pick, limits)]
     kept = [finding for finding in found if finding]
     order = {"danger": 0, "warn": 1, "note": 2, "good": 3}
@@ -110,8 +111,9 @@ def _nothing_learnt(pick: Score, limits: Limits) -> Finding | None:
     )
 
 
-def _deaf(pick: Score, limits: Limits) -> Finding | None:
-    if pick.obedience >= limits.heard:
+def _deaf(scores: Sequence[Score], limits: Limits) -> Finding | None:
+    """No checkpoint listens; that one of them hardly does is often chance, where held-out pictures are much alike."""
+    if max(score.obedience for score in scores) >= limits.heard:
         return None
     return Finding(
         code="deaf",

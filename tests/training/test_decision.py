@@ -145,6 +145,8 @@ def test_an_adapter_that_does_not_listen_is_said_to_be_deaf():
     assert "deaf" in [finding.code for finding in decision.findings]
     assert "does not follow what is asked" in sentence_of(decision)
     assert "deaf" not in [finding.code for finding in decide(run_of(RISING), FLAT).findings]
+    early = [run_of(RISING)[0], *scores[1:]]
+    assert "deaf" not in [finding.code for finding in decide(early, FLAT).findings]
 
 
 def test_a_leak_is_said_of_the_pick():
