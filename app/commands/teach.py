@@ -56,10 +56,15 @@ def plan_run(
     as_json: bool = False,
 ):  # fmt: skip
     """The run that the plan makes of pictures and the user's own values; None after a dry run. Raises ConfigError for a hopeless plan."""
+    from pipelines.errors import ConfigError
     from training.dataset import load_dataset
     from training.forecast import write_forecast
     from training.runs import CACHE, Job, create_run
 
+    if name in (".", "..") or Path(name).name != name:
+        raise ConfigError(
+            f"--name {name} is no name of a folder.", fix="Give a plain name, and the folder that holds the runs with --runs."
+        )
     dataset = load_dataset(pictures)
     plan = make_plan_for(dataset, dial=dial, values=values, cache=runs / CACHE, ask_base=ask_base, as_json=as_json)
     if not as_json:

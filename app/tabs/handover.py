@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from app.results import Result, chosen_result
 from app.shelf import read_shelf
 from app.strings import words
 from app.turns import state_of, training_at_work
+from pipelines.atomic import fill_atomically
 from pipelines.card import Card
 from pipelines.errors import ConfigError
 from training.rights import Batch, read_rights, state_rights, withdraw_rights
@@ -142,9 +144,7 @@ def _copy(ask: Ask) -> Reply:
     for file in bundle["files"]:
         if file["kind"] in ("kohya", "settings", "preview"):
             source = export.path / file["path"]
-            partial = folder / f".{source.name}.partial"
-            shutil.copyfile(source, partial)
-            partial.replace(folder / source.name)
+            fill_atomically(folder / source.name, partial(shutil.copyfile, source))
     return Reply(note=words("handover.copied", folder=folder.name))
 
 

@@ -92,6 +92,12 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(tmp_path: Path, pictures: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [".", "..", "a/b"])
+def test_a_run_is_called_by_one_plain_name(pictures: Path, tmp_path: Path, name: str) -> None:
+    found = brandprint("train", str(pictures), "--name", name, folder=tmp_path)
+    assert found.returncode == 1 and "is no name of a folder" in found.stderr and not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("flags", "named"), [(["--dry-run"], "--dry-run"), (["--rank", "8", "--adapter-kind", "dora"], "--adapter-kind, --rank")]
 )
