@@ -132,6 +132,9 @@ def test_the_focal_point_is_dragged_and_the_crop_goes_with_it(page: Page, studio
     page.locator(".card .shot").first.click()
     page.locator("#zoom .focus").wait_for()
     page.locator("#zoom .crop").wait_for()
+    page.wait_for_function(
+        "() => (img => img.complete && img.naturalWidth === 2 * img.naturalHeight)(document.querySelector('#zoom .inner img'))"
+    )
     bounds = page.locator("#zoom .inner img").bounding_box()
     assert bounds is not None
     middle = bounds["y"] + bounds["height"] / 2
