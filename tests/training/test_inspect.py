@@ -20,7 +20,7 @@ from benchmarks import planted as plant
 from benchmarks import spoiled as spoil
 from training.checks.table import CHECKS
 from training.dataset import load_dataset, with_edits
-from training.edit_log import LIST_NAME, LOG_NAME, EditLog
+from training.edit_log import LIST_NAME, LOCK_NAME, LOG_NAME, EditLog
 from training.edits import Caption, Crop, Dismiss, Flatten, KeepOneOf, LeaveOut, Trim, Weight
 from training.inspect import estimated_tokens, inspect_dataset, preview
 from training.looks import look_id
@@ -110,7 +110,7 @@ def test_the_doctors_fixes_in_any_order_then_undone_leave_every_byte(spoiled):
     root = dataset.root
 
     def contents() -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in root.iterdir() if path.name != LOG_NAME}
+        return {path.name: path.read_bytes() for path in root.iterdir() if path.name not in (LOG_NAME, LOCK_NAME)}
 
     before = contents()
 

@@ -129,7 +129,7 @@ def test_stop_and_resume_give_the_very_same_adapter(tmp_path: Path, tiny_sd1: Pa
 
 def test_a_stop_leaves_nothing_out_of_what_is_due_at_a_step(tmp_path: Path, tiny_sd1: Path, pictures: Path) -> None:
     """A stop may be asked for at any event; validations, checkpoints and previews come all the same, if later."""
-    settings = settings_for(tiny_sd1, loop__steps=4, loop__checkpoints=2, loop__validations=2, loop__preview_prompts=("a mug", "a robot"))
+    settings = settings_for(tiny_sd1, loop__steps=2, loop__checkpoints=2, loop__validations=2, loop__preview_prompts=("a mug",))
     whole = new_run(tmp_path / "whole", pictures, settings)
     execute(whole)
     told = [_told(event) for event in whole.events() if isinstance(event, DUE)]
@@ -192,10 +192,11 @@ def test_the_first_interrupt_finishes_the_step_and_keeps_it(
         return learn(self, cached, order, number, weight=weight)
 
     monkeypatch.setattr(Trainer, "_learn", interrupted)
+    before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
     with pytest.raises(KeyboardInterrupt):
         execute(run)
     assert run.state() == "stopped" and [folder.name for folder in checkpoint_folders(run.path)] == ["000004"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_two_trainings_of_one_process_may_have_different_formats(tmp_path: Path, tiny_sd1: Path, pictures: Path) -> None:
