@@ -20,9 +20,10 @@ from app.shelf import THREADS
 from pipelines.errors import BrandprintError, DatasetError
 from training.captions import SIDECARS
 from training.dataset import Rejected
+from training.edit_log import LIST_NAME, LOG_NAME
 
 TEXTS = frozenset({*SIDECARS, ".jsonl", ".csv"})
-OWN = frozenset({"edits.json", "edits.log.jsonl", "project.json"})
+OWN = frozenset({LIST_NAME, LOG_NAME, "project.json"})
 SYSTEM = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _taking = threading.Lock()  # two lots at once would choose the same free names
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from app.projects import Project
 from app.strings import words
 from pipelines.card import Card
-from training.runs import Run
+from training.runs import Run, checkpoint_folders, checkpoint_name
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,12 @@ def _teaches(run: Run) -> bool:
 
 def checkpoint_steps(run: Run) -> tuple[int, ...]:
     """Steps of the whole checkpoints, oldest first."""
-    folders = [path.parent.name for path in (run.path / "checkpoints").glob("*/adapter.safetensors")]
-    return tuple(sorted(int(name) for name in folders if name.isdecimal()))  # "000200 copy" is none
+    return tuple(int(folder.name) for folder in checkpoint_folders(run.path))
 
 
 def adapter_at(run: Run, step: int) -> Path:
     """The weights at a step; the run's own result where that checkpoint is gone."""
-    path = run.path / "checkpoints" / f"{step:06d}" / "adapter.safetensors"
+    path = run.path / checkpoint_name(step) / "adapter.safetensors"
     return path if path.exists() else run.adapter_path
 
 

@@ -21,7 +21,7 @@ from app.projects import Project, Workspace
 from pipelines.atomic import write_atomically
 from pipelines.errors import ConfigError
 from training.dataset import Dataset, Item, with_edits
-from training.edit_log import EditLog, read_edits
+from training.edit_log import LIST_NAME, LOG_NAME, EditLog, read_edits
 from training.edits import Caption, Edit
 
 THUMB_PX = 256
@@ -49,7 +49,7 @@ def known_items(project: Project, keys: Sequence[str]) -> list[Item]:
 
 def shelf_signature(project: Project) -> str:
     """Changes whenever a picture, a caption or an edit does, or what is said to be constant."""
-    edits = project.pictures / "edits.json"
+    edits = project.pictures / LIST_NAME
     tail = edits.read_bytes() if edits.exists() else b""
     told = _signature(project.pictures) + project.about.constant
     return hashlib.sha256(told.encode("utf-8", "surrogatepass") + tail).hexdigest()[:16]
@@ -66,7 +66,7 @@ def _signature(pictures: Path) -> str:
     """Names, sizes and times of every file but our own edit lists."""
     digest = hashlib.sha256()
     for entry in sorted(_files(pictures), key=lambda entry: entry.path):
-        if not entry.name.startswith(".") and entry.name not in ("edits.json", "edits.log.jsonl"):
+        if not entry.name.startswith(".") and entry.name not in (LIST_NAME, LOG_NAME):
             stat = entry.stat()
             digest.update(f"{entry.path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -132,8 +132,7 @@ def part_dead(bench: Bench, sets: list[str], seeds: int) -> None:
 def part_fried(bench: Bench, sets: list[str], seeds: int) -> None:
     """Rate x 100 and x 20: the training stops with its reason, and what it saved before is named by the verdict."""
     from pipelines.errors import TrainingDiverged
-    from training.checkpoint import checkpoint_folders
-    from training.runs import open_run
+    from training.runs import checkpoint_folders, open_run
 
     folder, _ = prepare(bench, sets[0], pictures=40)
     for factor in (100, 20):

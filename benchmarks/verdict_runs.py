@@ -158,7 +158,7 @@ class Truth:
 
 def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, NDArray[np.float64]]:
     """The truth of every checkpoint at strength 1, and of the base (step 0)."""
-    from training.checkpoint import checkpoint_folders
+    from training.runs import checkpoint_folders
 
     path = run.path / "truth.json"
     if not path.exists():
@@ -172,7 +172,9 @@ def truth_by_step(bench: Bench, run, truth: Path) -> dict[int, NDArray[np.float6
 
 def truth_as_advised(bench: Bench, run, truth: Path, pick) -> float:
     """The mean truth of the pick at the strength that the verdict advises."""
-    return float(np.mean(Truth(bench, run, truth).of(run.path / "checkpoints" / f"{pick.step:06d}", strength=pick.strength)))
+    from training.runs import checkpoint_name
+
+    return float(np.mean(Truth(bench, run, truth).of(run.path / checkpoint_name(pick.step), strength=pick.strength)))
 
 
 def _last(work: Iterator) -> Any:

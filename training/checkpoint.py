@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from pipelines.adapter import Adapter, save_adapter
 from pipelines.atomic import fill_atomically, fill_folder_atomically, sweep_partials
 from pipelines.errors import RunError
+from training.runs import CHECKPOINTS, checkpoint_folders, checkpoint_name
 
 logger = logging.getLogger(__name__)
-FOLDER = "checkpoints"
 STATE = "state.safetensors"
 
 
@@ -58,7 +58,7 @@ def save_checkpoint(run_path: Path, state: TrainState, adapter: Adapter) -> Path
     for older in checkpoint_folders(run_path):
         if older != folder:
             (older / STATE).unlink(missing_ok=True)
-    (run_path / FOLDER / STATE).unlink(missing_ok=True)
+    (run_path / CHECKPOINTS / STATE).unlink(missing_ok=True)
     return folder
 
 
@@ -66,7 +66,7 @@ def save_state(run_path: Path, state: TrainState) -> None:
     """Write the state alone, to go on from; the checkpoints and the state of the newest stay. Raises RunError on a full disk."""
     tensors, tree = _flatten(_as_tree(state))
     with _told_when_full(state.step):
-        fill_atomically(run_path / FOLDER / STATE, lambda partial: save_file(tensors, partial, metadata=tree))
+        fill_atomically(run_path / CHECKPOINTS / STATE, lambda partial: save_file(tensors, partial, metadata=tree))
 
 
 @contextmanager
@@ -82,24 +82,14 @@ def _told_when_full(step: int) -> Iterator[None]:
         raise
 
 
-def checkpoint_name(step: int) -> str:
-    """Where a checkpoint stands in its run."""
-    return f"{FOLDER}/{step:06d}"
-
-
-def checkpoint_folders(run_path: Path) -> list[Path]:
-    """All whole checkpoints, oldest first. Folders of other names, such as "000200 copy", are none."""
-    return sorted(path.parent for path in (run_path / FOLDER).glob("*/adapter.safetensors") if path.parent.name.isdecimal())
-
-
 def load_newest(run_path: Path) -> TrainState | None:
     """The newest state to go on from, or None where none was saved. Partial folders of killed writers are swept away, damaged states passed over.
 
     Raises RunError where states were saved and none can be read.
     """
-    if (run_path / FOLDER).exists():
-        sweep_partials(run_path / FOLDER)
-    saved = [path for folder in (run_path / FOLDER, *checkpoint_folders(run_path)) if (path := folder / STATE).exists()]
+    if (run_path / CHECKPOINTS).exists():
+        sweep_partials(run_path / CHECKPOINTS)
+    saved = [path for folder in (run_path / CHECKPOINTS, *checkpoint_folders(run_path)) if (path := folder / STATE).exists()]
     whole = [state for path in saved if (state := _load(path))]
     if saved and not whole:
         raise RunError(

@@ -15,7 +15,7 @@ from training.config import TrainSettings, checked, value_at
 from training.forecast import make_forecast, size
 from training.plan_draft import Case, Draft
 from training.preview_prompts import preview_prompts
-from training.recipes import Dial, Recipe, exposures, held_out_count, recipe
+from training.recipes import Dial, Recipe, exposures, recipe
 
 LETTERING = frozenset(
     ["text", "letter", "letters", "lettering", "logo", "word", "words", "sign", "number", "numbers", "label", "typography", "caption", "slogan", "writing"]
@@ -74,7 +74,7 @@ def _pictures(draft: Draft, case: Case) -> None:
     draft.decide(
         "pictures.caption_dropout", share, f"{share:.0%} of the pictures are shown without caption, so that guidance keeps working."
     )
-    kept = case.kept_by_user or held_out_count(case.pictures, share=0.05)
+    kept = case.held_out(draft.settings)  # by the default share: the user's own comes after the advice
     held = (
         f"{kept} of {case.pictures} pictures are never trained on: they show whether it learns or copies."
         if kept

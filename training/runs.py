@@ -27,6 +27,7 @@ from pipelines.locks import hold
 CACHE = ".cache"  # beside the runs: latents, embeddings, features, and what was measured on this machine
 JobKind = Literal["train", "preview", "board", "export", "caption"]
 RunState = Literal["queued", "running", "stopped", "interrupted", "finished", "failed"]
+CHECKPOINTS = "checkpoints"
 HEARTBEAT = "heartbeat"
 LOCK = ".held"
 HEARTBEAT_SECONDS = 2.0
@@ -175,6 +176,17 @@ def list_runs(folder: Path) -> list[Run]:
         with suppress(RunError):
             found.append(open_run(path.parent))
     return sorted(found, key=lambda run: run.job.made_at, reverse=True)
+
+
+def checkpoint_name(step: int) -> str:
+    """Where a checkpoint stands in its run."""
+    return f"{CHECKPOINTS}/{step:06d}"
+
+
+def checkpoint_folders(run_path: Path) -> list[Path]:
+    """All whole checkpoints, oldest first. Folders of other names, such as "000200 copy", are none."""
+    found = [path.parent for path in (run_path / CHECKPOINTS).glob("*/adapter.safetensors") if path.parent.name.isdecimal()]
+    return sorted(found, key=lambda folder: int(folder.name))
 
 
 def last_of(run: Run, kind: type) -> Event | None:

@@ -193,7 +193,7 @@ def redraw(base: Base, pictures: Sequence[Image.Image]) -> list[Image.Image]:
 def _is_base_changed(run: Run, base: Base) -> bool:
     """True if the card of the run's adapters names other weights than this base has."""
     from pipelines.adapter import load_adapter
-    from training.checkpoint import checkpoint_folders
+    from training.runs import checkpoint_folders
 
     known = load_adapter(checkpoint_folders(run.path)[-1] / "adapter.safetensors").card.base_fingerprint
     return bool(known) and known != base.fingerprint

@@ -31,7 +31,7 @@ from pipelines.families.base import Base, Conditioning
 from training.averages import Averages
 from training.batches import BatchOrder
 from training.chance import Draw, draw_for, generator_of, mixed_seed
-from training.checkpoint import TrainState, checkpoint_name, load_newest, restore, save_checkpoint, save_state
+from training.checkpoint import TrainState, load_newest, restore, save_checkpoint, save_state
 from training.config import TrainSettings
 from training.latents import Batch, CachedDataset, CachedPicture
 from training.live_previews import draw_previews
@@ -39,6 +39,7 @@ from training.losses import picture_losses, snr_of, target_of, timestep_weights
 from training.optim import build_optimizer, milestones, rate_share, set_rate
 from training.precision import PRODUCTS, Precision, set_precision
 from training.quick_adapters import QuickAdapters, usual_shape
+from training.runs import checkpoint_name
 from training.validation import HeldOut
 
 NAME = "adapter"

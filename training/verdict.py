@@ -21,7 +21,7 @@ from pipelines.events import Event
 from training import decision
 from training.dataset import Dataset
 from training.findings import LIMITS
-from training.runs import Run
+from training.runs import Run, checkpoint_folders, checkpoint_name
 from training.scene import Scene, set_up_scene
 from training.scores import closeness, copying, health, leak
 from training.scores.encoding import default_encoders
@@ -50,7 +50,6 @@ def score_run(
 
     how: None: quick on a CPU, else thorough. encoders: None: those that work offline. Raises RunError for a run without checkpoints.
     """
-    from training.checkpoint import checkpoint_folders
 
     began = time.monotonic()
     how = how or (QUICK if base.device.type == "cpu" else Thoroughness())
@@ -90,7 +89,7 @@ def apply_verdict(run: Run, verdict: Verdict, *, step: int | None = None, streng
 
     step = verdict.pick.step if step is None else step
     strength = verdict.pick.strength if strength is None else strength
-    adapter = load_adapter(run.path / "checkpoints" / f"{step:06d}" / "adapter.safetensors")
+    adapter = load_adapter(run.path / checkpoint_name(step) / "adapter.safetensors")
     score = verdict.score_of(step, strength) or verdict.score_of(step, 1.0)
     kept = {} if score is None else {name: round(value, 4) for name, value in score.model_dump().items() if isinstance(value, float)}
     warnings = tuple(finding.message for finding in verdict.findings if finding.severity in ("warn", "danger"))

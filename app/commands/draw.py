@@ -121,9 +121,8 @@ def board(
     from pipelines.board import draw_board
     from pipelines.errors import RunError
     from pipelines.families.base import load_base
-    from training.checkpoint import checkpoint_folders
     from training.execute import best_device
-    from training.runs import open_run
+    from training.runs import checkpoint_folders, open_run
 
     run = open_run(run_path)
     folders = checkpoint_folders(run.path)

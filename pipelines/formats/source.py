@@ -16,10 +16,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pipelines.errors import AdapterError
+from pipelines.families.safetensors_header import MAX_HEADER_BYTES
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 PICKLE_MARKS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-LARGEST_HEADER_BYTES = 100_000_000  # the safetensors format's own limit
 LARGEST_CONFIG_BYTES = 4 * 1024**2
 COMPONENTS = ("unet", "text_encoder", "text_encoder_2")
 IN_FOLDER = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
@@ -130,4 +130,4 @@ def _refuse_pickle(path: Path) -> None:
 
 def _is_header(start: bytes) -> bool:
     """Whether these 9 bytes begin a safetensors file: a length, then JSON. Lengths of 640, 896, 1152 and 1408 look like a pickle's first bytes."""
-    return int.from_bytes(start[:8], "little") <= LARGEST_HEADER_BYTES and start[8:] == b"{"
+    return int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES and start[8:] == b"{"

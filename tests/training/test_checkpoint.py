@@ -16,7 +16,8 @@ from pipelines.card import Card
 from pipelines.errors import RunError
 from pipelines.settings import AdapterSettings
 from training import checkpoint
-from training.checkpoint import STATE, TrainState, _flatten, _unflatten, checkpoint_folders, load_newest, save_checkpoint, save_state
+from training.checkpoint import STATE, TrainState, _flatten, _unflatten, load_newest, save_checkpoint, save_state
+from training.runs import checkpoint_folders
 
 leaves = st.one_of(
     st.none(),

@@ -19,10 +19,10 @@ from pipelines.events import Advice, Event, Finished, Picture, Saved, Step, Stop
 from pipelines.families.base import load_base
 from pipelines.generation import Wish, draw
 from pipelines.settings import DrawSettings, with_values
-from training.checkpoint import checkpoint_folders, load_newest
+from training.checkpoint import load_newest
 from training.config import LoopSettings, SubjectSettings, TrainSettings
 from training.execute import execute, train
-from training.runs import Job, Run, create_run, last_of, open_run
+from training.runs import Job, Run, checkpoint_folders, create_run, last_of, open_run
 from training.trainer import Trainer
 
 DUE = (Step, Validated, Saved, Picture)

@@ -220,8 +220,7 @@ def test_a_dead_adapter_is_named_after_a_glance(finished, tmp_path):
     import shutil
 
     from pipelines.adapter import load_adapter, save_adapter
-    from training.checkpoint import checkpoint_folders
-    from training.runs import open_run
+    from training.runs import checkpoint_folders, open_run
 
     run, pictures = finished
     shutil.copytree(run.path, tmp_path / "runs" / "dead")
