@@ -14,7 +14,18 @@ import torch
 from torch import nn
 
 from pipelines.errors import ConfigError
+from pipelines.lean import uncompiled
 from training.config import OptimSettings
+
+
+class _AdamW(torch.optim.AdamW):
+    """Torch's own, without its import of the compiler at each of these."""
+
+    step = uncompiled()(torch.optim.AdamW.step)
+    zero_grad = uncompiled()(torch.optim.AdamW.zero_grad)
+    add_param_group = uncompiled()(torch.optim.AdamW.add_param_group)
+    state_dict = uncompiled()(torch.optim.AdamW.state_dict)
+    load_state_dict = uncompiled()(torch.optim.AdamW.load_state_dict)
 
 
 def build_optimizer(
@@ -26,7 +37,7 @@ def build_optimizer(
         rate = settings.learning_rate if settings.optimizer == "prodigy" else settings.text_encoder_rate
         groups.append({"params": list(text_encoder), "lr": rate, "full_rate": rate})
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=_can_fuse(denoiser))
+        return _AdamW(groups, weight_decay=settings.weight_decay, fused=_can_fuse(denoiser))
     if settings.optimizer == "adafactor":
         from transformers.optimization import Adafactor
 
