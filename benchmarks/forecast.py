@@ -49,6 +49,9 @@ def _in_own_process(bench: Bench, folder: Path, set_name: str, plan: str, *, ste
 
 def _forecast_or_run(bench: Bench, folder: Path, set_name: str, plan: str, *, steps: int, only: str) -> None:
     """In a process of its own: a short run and a forecast from it, or a run of all steps; prints one line of JSON."""
+    from pipelines.lean import load_libraries
+
+    load_libraries()  # as the command line and the worker do
     from pipelines.settings import with_values
     from training.plan import make_plan
 

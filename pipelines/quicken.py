@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from pipelines import adapter
 from pipelines.families.base import Base
+from pipelines.set_aside import let_go
 
 FOLD_BYTES = 4 * 2**30  # above this the folded copies of the weights cost more memory than the time they save
 FEWEST_ROWS = 16  # below this a linear layer is faster as it is
@@ -272,4 +273,5 @@ def _laid_out(layer: nn.Module, kept: Kept, lay_out: Callable[[Tensor], Tensor])
     found = kept.get(layer)
     if found is None or found[0].data_ptr() != weight.data_ptr() or found[1] != version:
         found = kept[layer] = weight.detach(), version, lay_out(weight.detach().contiguous())
+        let_go(weight)
     return found[2]

@@ -28,6 +28,7 @@ from training.onednn import LaidOutLinear, product
 from training.plain_layers import is_frozen, is_plain_attention, is_plain_feed_forward, is_pointwise
 
 BF16 = torch.bfloat16
+NOTHING = torch.zeros(1, 1, 1, dtype=BF16)  # what is not added to a product
 # Of one attention, kept for its backward pass. PyTorch's own attention keeps none, but takes twice to three times as long at 256 tokens of 32 channels in float32, and
 # longer still in bf16 (docs/performance.md); so above this it is taken all the same.
 MOST_SCORES = 2**24
@@ -278,7 +279,7 @@ def _feed_forward(layer: Any, merged: MergedWeights, adapted: set[Any]) -> Forwa
 
 def _scaled(one: Tensor, other: Tensor, scale: float) -> Tensor:
     """scale * one @ other, for each of a batch."""
-    return torch.baddbmm(one.new_empty(1, 1, 1), one, other, beta=0, alpha=scale)
+    return torch.baddbmm(NOTHING, one, other, beta=0, alpha=scale)
 
 
 def _by_head(rows: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:

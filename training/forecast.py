@@ -30,7 +30,7 @@ SECONDS_PER_LAYER = {
 KEPT_PER_FLOAT = 3.65
 CHECKPOINTING_KEEPS = 0.2
 PROCESS_BYTES = {
-    "cpu": 560e6,
+    "cpu": 440e6,
     "cuda": 600e6,
     "mps": 700e6,
 }  # python, torch, diffusers, peft; on a GPU the context and the allocator's slack

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from pipelines.set_aside import let_go
+
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """rows @ weight.T + bias, in the format of rows. rows: [..., in]; weight: [out, in]."""
@@ -38,7 +40,7 @@ class FrozenConvolution(Function):
     """A convolution of stride 1 with a gradient for its input alone, which is a convolution with the turned kernel."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: LaidOutConvolution) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layer: LaidOutConvolution | PassingConvolution) -> Tensor:
         ctx.layer = layer
         return convolve_ahead(x, layer)
 
@@ -61,13 +63,16 @@ class LaidOutConvolution:
         after = [size + 2 * pad - kernel + 1 for size, pad, kernel in zip(shape[2:], self.padding, (height, width), strict=True)]
         self.ahead = _lay_out(weight, self.padding, shape)
         self.back = _lay_out(turned(weight), self.back_padding, (shape[0], weight.shape[0], *after))
+        let_go(layer.weight)
 
 
 class PassingConvolution:
     """The same in PyTorch's own order, made anew at each use: for pictures of any shape, and nothing kept beside the layer."""
 
     def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+        self.dtype = dtype
         self.ahead = layer.weight.detach().to(dtype)
+        let_go(layer.weight)
         self.bias = None if layer.bias is None else layer.bias.detach().to(dtype)
         self.padding = list(layer.padding)
         self.back_padding = [size - 1 - pad for size, pad in zip(layer.kernel_size, self.padding, strict=True)]
@@ -84,14 +89,15 @@ class LaidOutLinear:
         weight = layer.weight.detach().to(dtype)
         self.ahead = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
         self.back = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), rows)
+        let_go(layer.weight)
 
 
-def convolve_ahead(x: Tensor, layer: LaidOutConvolution) -> Tensor:
+def convolve_ahead(x: Tensor, layer: LaidOutConvolution | PassingConvolution) -> Tensor:
     """The convolution, in the layer's format. Returns float32."""
     return convolve(x.to(layer.dtype), layer.ahead, layer.bias, layer.padding).float()
 
 
-def convolve_back(grad: Tensor, layer: LaidOutConvolution) -> Tensor:
+def convolve_back(grad: Tensor, layer: LaidOutConvolution | PassingConvolution) -> Tensor:
     """Its gradient with respect to x. Returns float32."""
     return convolve(grad.to(layer.dtype), layer.back, None, layer.back_padding).float()
 

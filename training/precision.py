@@ -69,6 +69,11 @@ def settled_precision(wanted: str, kind: str) -> Precision | None:
     return None
 
 
+def is_narrow(base: Base) -> bool:
+    """True where a step is overhead rather than arithmetic."""
+    return max(base.unet.config.block_out_channels) < FEWEST_CHANNELS
+
+
 def set_precision(base: Base, precision: Precision) -> None:
     """Convert the denoiser and the text encoders; the autoencoder keeps its own format."""
     with quiet():
@@ -98,8 +103,8 @@ def _remembered(path: Path, key: str, find: Callable[[], dict[str, Any]]) -> Pre
 
 def _found(base: Base, adapter: AdapterSettings, latent_shape: tuple[int, ...], conditioning: Conditioning) -> dict[str, Any]:
     """The format and why."""
-    channels = max(base.unet.config.block_out_channels)
-    if channels < FEWEST_CHANNELS:
+    if is_narrow(base):
+        channels = max(base.unet.config.block_out_channels)
         return {"precision": "bf16-products", "why": f"{channels} channels: below {FEWEST_CHANNELS} only products gain by bf16"}
     plain, half = _trial(base, adapter, latent_shape, conditioning)
     return {"precision": "bf16" if plain > GAIN_WANTED * half else "fp32", "why": "trial", "fp32_seconds": plain, "bf16_seconds": half}

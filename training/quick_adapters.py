@@ -29,7 +29,7 @@ from pipelines import adapter as adapters
 from pipelines.families.base import Base
 from pipelines.quicken import split_heads
 from training.bf16_products import MergedWeights, quick_in_bf16
-from training.onednn import FrozenConvolution, FrozenLinear, LaidOutConvolution, product
+from training.onednn import FrozenConvolution, FrozenLinear, LaidOutConvolution, PassingConvolution, product
 from training.plain_layers import is_frozen, is_plain_attention, is_plain_convolution, is_pointwise, plain_adapters
 from training.quick_residual import is_plain_residual, quick_residual
 
@@ -54,6 +54,8 @@ class QuickAdapters:
             self.anywhere += _quick_layers(module, name, apart=in_bf16)
         self.at_usual += _quick_convolutions(base.unet, name, products)
         if self.at_usual:
+            if in_bf16:
+                self.anywhere += [(layer, _passing_convolution(layer)) for layer, _ in self.at_usual]
             self.at_usual += [(layer, quick_residual(layer, products)) for layer in base.unet.modules() if is_plain_residual(layer)]
         if in_bf16:
             self.merged, anywhere, at_usual = quick_in_bf16(base.unet, in_bf16, name)
@@ -146,6 +148,13 @@ def _frozen_convolution(layer: Any, products: torch.dtype) -> Forward:
         if not laid_out:
             laid_out.append(LaidOutConvolution(layer, x.shape, products))
         return FrozenConvolution.apply(x, laid_out[0])
+
+    return forward
+
+
+def _passing_convolution(layer: Any) -> Forward:
+    def forward(x: Tensor) -> Tensor:
+        return FrozenConvolution.apply(x, PassingConvolution(layer, torch.bfloat16))
 
     return forward
 

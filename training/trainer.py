@@ -14,28 +14,30 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from diffusers.training_utils import free_memory
-from torch import Tensor
+from torch import nn
 
 from pipelines import adapter as adapters
 from pipelines import generation
 from pipelines.card import Card
 from pipelines.errors import OutOfMemory, TrainingDiverged
 from pipelines.events import Advice, Event, Finished, Saved, Started, Step, Validated
-from pipelines.families.base import Base, Conditioning
+from pipelines.families.base import Base
+from pipelines.set_aside import let_go, set_aside
 from training.averages import Averages
 from training.batches import BatchOrder
 from training.chance import Draw, draw_for, generator_of, mixed_seed
 from training.checkpoint import TrainState, load_newest, restore, save_checkpoint, save_state
 from training.config import TrainSettings
+from training.gradients import Gradients
 from training.latents import Batch, CachedDataset, CachedPicture
 from training.live_previews import draw_previews
-from training.losses import picture_losses, snr_of, target_of, timestep_weights
 from training.optim import build_optimizer, milestones, rate_share, set_rate
 from training.precision import PRODUCTS, Precision, set_precision
 from training.quick_adapters import QuickAdapters, usual_shape
@@ -67,8 +69,6 @@ class Trainer:
         AcceleratorState._reset_state()  # of an earlier training in this process, whose format may have been another
         self.accelerator = Accelerator(cpu=base.device.type == "cpu", mixed_precision=autocast)
         self.parameters = adapters.create(base, settings.adapter, seed=settings.loop.seed, name=NAME)
-        if settings.loop.gradient_checkpointing:
-            self._checkpoint_gradients()
         denoiser = [parameter for parameter in base.unet.parameters() if parameter.requires_grad]
         self.optimizer = self.accelerator.prepare(
             build_optimizer(settings.optim, denoiser=denoiser, text_encoder=self.parameters[len(denoiser) :])
@@ -79,10 +79,11 @@ class Trainer:
         buckets = [picture.bucket for picture in cached.training for _ in range(picture.repeats)]
         shape = usual_shape(buckets, batch=settings.loop.batch, channels=base.unet.config.in_channels, stride_px=base.stride_px)
         self.quick = QuickAdapters(base, shape, name=NAME, products=PRODUCTS[precision])
+        self.aside = set_aside((base.unet, base.vae, *base.text_encoders), folder) if self.quick.at_usual else []
+        self.gradients = Gradients(base, self.parameters, settings, self.quick, self.accelerator)
         self.chunks = 1  # pieces that each micro-batch is cut into for memory
-        self.held_out = HeldOut(
-            base, cached, settings.loop, conditioning=lambda texts: self._conditioning(cached, texts), autocast=self.accelerator.autocast
-        )
+        told = partial(self.gradients.conditioning, cached)
+        self.held_out = HeldOut(base, cached, settings.loop, self.quick, conditioning=told, autocast=self.accelerator.autocast)
         steps = settings.loop.steps
         self.checkpoints = {*milestones(settings.optim, steps, settings.loop.checkpoints), steps}
         self.validations = set(milestones(settings.optim, steps, settings.loop.validations))
@@ -147,6 +148,7 @@ class Trainer:
         if step in self.checkpoints:
             yield Saved(step, checkpoint_name(step) if is_saved else self._save(step))
             yield from self._draw_previews(step)
+            let_go(*self.aside)  # of which pictures read much again
 
     def _step(self, step: int) -> tuple[float, list[Advice]]:
         """One optimizer step; micro-batches are halved and the step taken again where memory does not suffice."""
@@ -180,8 +182,9 @@ class Trainer:
                 fix="The last checkpoint is whole. Lower the learning rate, or choose bf16 or fp32.",
             )
         self._share_gradients()
-        norm = accelerator.clip_grad_norm_(self.parameters, self.settings.optim.clip_norm or math.inf)
-        if norm is not None and self.precision != "fp16" and not torch.isfinite(norm):
+        accelerator.unscale_gradients(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.optim.clip_norm or math.inf)
+        if self.precision != "fp16" and not torch.isfinite(norm):
             raise TrainingDiverged(
                 f"The gradient became {norm} at step {step + 1}.", fix="The last checkpoint is whole. Lower the learning rate."
             )
@@ -201,34 +204,10 @@ class Trainer:
         total = 0.0
         for start in range(0, len(pictures), size):
             part = slice(start, start + size)
-            with self.quick.at(draw.noise[part].shape):
-                loss = (
-                    self._losses(cached, _cut(batch, part), Draw(draw.timesteps[part], draw.noise[part], draw.dropped[part])).sum() * weight
-                )
-                self.accelerator.backward(loss)
-            total += loss.item()
+            total += self.gradients.add(
+                cached, _cut(batch, part), Draw(draw.timesteps[part], draw.noise[part], draw.dropped[part]), weight=weight
+            )
         return total
-
-    def _losses(self, cached: CachedDataset, batch: Batch, draw: Draw) -> Tensor:
-        """Weighted loss per picture. Returns [B]."""
-        base, device = self.base, self.base.device
-        latents, noise, timesteps = batch.latents.to(device), draw.noise.to(device), draw.timesteps.to(device)
-        captions = ["" if dropped else caption for caption, dropped in zip(batch.captions, draw.dropped, strict=True)]
-        alpha = base.alphas_cumprod.to(device)
-        with self.accelerator.autocast():
-            told = self._conditioning(cached, captions)
-            output = base.predict(base.add_noise(latents, noise, timesteps), timesteps, told, frames=batch.frames)
-        target = target_of(base.prediction, latents, noise, alpha[timesteps])
-        mask = batch.mask.to(device) if batch.mask is not None else None
-        weights = timestep_weights(self.settings.loss, base.prediction, snr_of(alpha, timesteps))
-        return picture_losses(self.settings.loss, output, target, mask=mask) * weights
-
-    def _conditioning(self, cached: CachedDataset, captions: Sequence[str]) -> Conditioning:
-        """Cached embeddings; live ones where the text encoder is taught."""
-        if self.settings.adapter.text_encoder:
-            return self.base.encode_prompts(captions)
-        told = cached.conditioning(captions)
-        return Conditioning(told.hidden.to(self.base.device), None if told.pooled is None else told.pooled.to(self.base.device))
 
     def _share_gradients(self) -> None:
         """Mean over processes. The adapter is small, so no bucketing wrapper is laid around the base."""
@@ -314,16 +293,13 @@ class Trainer:
                 f"Memory ran out: pictures now go through {size} at a time; a step still learns from {loop.batch * loop.accumulation}.",
             )
         if not self.base.unet.is_gradient_checkpointing:
-            self._checkpoint_gradients()
+            self.gradients.checkpoint()
             return Advice(
                 "memory", "Memory ran out with one picture at a time: gradient checkpointing is on now, steps take a quarter longer."
             )
         raise OutOfMemory(
             f"Memory does not suffice for one picture at a time ({error}).", fix="Lower the resolution, or choose a smaller base."
         ) from error
-
-    def _checkpoint_gradients(self) -> None:
-        self.base.unet.enable_gradient_checkpointing()
 
     def _teach(self, on: bool) -> None:
         """Training mode turns the adapter's dropout and gradient checkpointing on; frozen bases have nothing else that it changes."""

@@ -6,7 +6,7 @@ In: cached held-out pictures and a base. Out: one number, the plain loss (no wei
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 
 import torch
@@ -17,6 +17,7 @@ from pipelines.families.base import Base, Conditioning
 from training.config import LoopSettings, LossSettings
 from training.latents import CachedDataset, CachedPicture
 from training.losses import picture_losses, target_of
+from training.quick_adapters import QuickAdapters
 
 Conditioner = Callable[[Sequence[str]], Conditioning]
 Autocast = Callable[[], AbstractContextManager]
@@ -24,6 +25,7 @@ Autocast = Callable[[], AbstractContextManager]
 # Places in the noise range, as shares of the base's timesteps: from fine detail to composition, ends left out where losses say little.
 PLACES = (0.1, 0.3, 0.5, 0.7, 0.9)
 TIME_SHARE = 0.05  # of a run, all validations together
+BATCH = 8
 
 
 def sample_budget(*, training_samples: int, validations: int) -> int:
@@ -34,8 +36,10 @@ def sample_budget(*, training_samples: int, validations: int) -> int:
 class HeldOut:
     """The held-out loss of one run as it goes on. losses: (step, loss) measured so far, oldest first."""
 
-    def __init__(self, base: Base, cached: CachedDataset, loop: LoopSettings, *, conditioning: Conditioner, autocast: Autocast) -> None:
-        self.base, self.cached, self.loop, self.conditioning, self.autocast = base, cached, loop, conditioning, autocast
+    def __init__(
+        self, base: Base, cached: CachedDataset, loop: LoopSettings, quick: QuickAdapters, *, conditioning: Conditioner, autocast: Autocast
+    ) -> None:
+        self.base, self.cached, self.loop, self.quick, self.conditioning, self.autocast = base, cached, loop, quick, conditioning, autocast
         self.losses: list[tuple[int, float]] = []
 
     def of_base(self) -> float | None:
@@ -58,22 +62,38 @@ class HeldOut:
     def _loss(self) -> float:
         loop = self.loop
         budget = sample_budget(training_samples=loop.steps * loop.batch * loop.accumulation, validations=loop.validations)
-        return held_out_loss(self.base, self.cached, self.conditioning, seed=loop.seed, budget=budget, autocast=self.autocast)
+        return held_out_loss(
+            self.base, self.cached, self.conditioning, seed=loop.seed, budget=budget, autocast=self.autocast, quick=self.quick
+        )
 
 
 @torch.no_grad()
 def held_out_loss(
-    base: Base, cached: CachedDataset, conditioning: Conditioner, *, seed: int, budget: int, autocast: Autocast, batch: int = 8
+    base: Base,
+    cached: CachedDataset,
+    conditioning: Conditioner,
+    *,
+    seed: int,
+    budget: int,
+    autocast: Autocast,
+    quick: QuickAdapters | None = None,
 ) -> float:
-    """Mean squared error over held-out pictures x PLACES, at most `budget` samples. There must be at least one held-out picture."""
+    """Mean squared error over held-out pictures x PLACES, at most `budget` samples. There must be at least one held-out picture.
+
+    quick: what a training's steps are quick with; batches are then as large as its own, filled up where pictures are short.
+    """
     samples = [(picture, place) for place in range(len(PLACES)) for picture in cached.held_out]
     stride = max(1, -(-len(samples) // budget))
     chosen = sorted(samples[::stride], key=lambda sample: sample[0].bucket)
+    is_quick = quick is not None and bool(quick.at_usual)
+    size = quick.usual[0] if quick is not None and is_quick else BATCH
     losses: list[Tensor] = []
     for _, members in groupby(chosen, key=lambda sample: sample[0].bucket):
         alike = list(members)
-        parts = [alike[start : start + batch] for start in range(0, len(alike), batch)]
-        losses += [_losses(base, cached, part, conditioning, seed=seed, autocast=autocast) for part in parts]
+        for start in range(0, len(alike), size):
+            part = alike[start : start + size]
+            full = part + part[-1:] * (size - len(part)) if is_quick else part
+            losses.append(_losses(base, cached, full, conditioning, seed=seed, autocast=autocast, quick=quick)[: len(part)])
     return torch.cat(losses).mean().item()
 
 
@@ -85,12 +105,13 @@ def _losses(
     *,
     seed: int,
     autocast: Autocast,
+    quick: QuickAdapters | None,
 ) -> Tensor:
     batch = cached.batch([picture for picture, _ in samples], mirrored=[False] * len(samples))
     latents = batch.latents.to(base.device)
     timesteps = torch.tensor([int(PLACES[place] * len(base.alphas_cumprod)) for _, place in samples], device=base.device)
     noise = torch.stack([_noise(picture, place, seed, latents.shape[1:]) for picture, place in samples]).to(base.device)
-    with autocast():
+    with autocast(), quick.at(latents.shape) if quick is not None else nullcontext():
         told = conditioning(batch.captions)
         output = base.predict(base.add_noise(latents, noise, timesteps), timesteps, told, frames=batch.frames)
     target = target_of(base.prediction, latents, noise, base.alphas_cumprod.to(base.device)[timesteps])
