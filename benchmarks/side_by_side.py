@@ -48,10 +48,9 @@ def run_timed(python: str, arguments: Sequence[str], *, record: Path, log: Path,
     seen = json.loads(record.read_text())
     steps = [(later[0] - sooner[0], later[1] - sooner[1]) for sooner, later in zip(seen["ended"], seen["ended"][1:], strict=False)]
     warm = steps[WARM_UP_STEPS:] or steps
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss
     return Medians(
         wall, usage.ru_utime + usage.ru_stime, statistics.median(step[0] for step in warm), statistics.median(step[1] for step in warm),
-        usage.ru_maxrss * unit, seen["gpu_peak_bytes"],
+        seen["peak_bytes"], seen["gpu_peak_bytes"],
     )  # fmt: skip
 
 

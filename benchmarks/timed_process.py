@@ -11,6 +11,7 @@ the base has an AutoencoderTiny. Imports nothing of Brandprint for the example, 
 from __future__ import annotations
 
 import json
+import resource
 import runpy
 import sys
 import time
@@ -40,9 +41,16 @@ def main() -> None:
         run_ours(Path(rest[0])) if kind == "ours" else run_example(Path(rest[0]), rest[1:])
     finally:
         peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-        Path(record).write_text(
-            json.dumps({"ended": ended, "gpu_peak_bytes": peak, "torch": torch.__version__, "threads": torch.get_num_threads()})
-        )
+        seen = {"ended": ended, "peak_bytes": peak_bytes(), "gpu_peak_bytes": peak}
+        Path(record).write_text(json.dumps({**seen, "torch": torch.__version__, "threads": torch.get_num_threads()}))
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held. Linux counts in ru_maxrss what its parent held when it started it, so there the kernel's own mark is read."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def run_ours(folder: Path) -> None:

@@ -38,7 +38,9 @@ def load_libraries() -> None:
         return
     gc.disable()
     os.environ.setdefault("LRU_CACHE_CAPACITY", OPERATIONS_KEPT)
-    _share_memory_between_threads()
+    _of_glibc(
+        "mallopt", M_ARENA_MAX, 1
+    )  # one heap for all threads, or what one of them gave back the others could not take: 25 MB of a training
     try:
         with _in_place("scipy", None), _alone():
             plainly(_load)
@@ -72,11 +74,16 @@ def uncompiled() -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _share_memory_between_threads() -> None:
-    """glibc gives each thread a heap of its own, and what one of them gave back the others cannot take: 25 MB of a training."""
+def give_memory_back() -> None:
+    """To the system, what was used for a while and lies about in pieces."""
+    _of_glibc("malloc_trim", 0)
+
+
+def _of_glibc(name: str, *arguments: int) -> None:
+    """Nothing where the system's library is another."""
     try:
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
-    except (AttributeError, OSError, TypeError):  # another system's library
+        getattr(ctypes.CDLL(None), name)(*arguments)
+    except (AttributeError, OSError, TypeError):
         return
 
 

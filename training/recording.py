@@ -12,15 +12,13 @@ inputs, every bit that the function itself gave.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, Node
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -30,6 +28,7 @@ logger = logging.getLogger(__name__)
 Results = Sequence[Tensor | None]
 Work = Callable[..., Results]
 Place = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
+PART = 100  # lines that are compiled together: all of a step at once takes 10 MB that never come back
 LOOKS_AT_A_VALUE = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default, torch.ops.aten.is_nonzero.default}
 
 
@@ -82,20 +81,31 @@ class _Unrecordable(Exception):
     """Why."""
 
 
+class _Line(NamedTuple):
+    """One operation, as Python. made, used: names of tensors, each a place in the list v."""
+
+    made: tuple[str, ...]
+    does: str
+    used: tuple[str, ...]
+    writes: bool
+
+
 class _Recorder(TorchDispatchMode):
     """Sees what runs inside its block. Keeps no tensor that the work itself lets go of."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()
-        self.graph = Graph()
-        self.constants: dict[str, Tensor] = {}
-        self.places: dict[Place, Node] = {}
-        self.firsts: dict[int, Node | None] = {}  # by storage: the first tensor that stood in it; None in those that were there before
+        self.lines: list[_Line] = []
+        self.constants: dict[str, Any] = {}
+        self.called: dict[Any, str] = {}  # constants that are no tensors, operations among them
+        self.places: dict[Place, str] = {}
+        self.firsts: dict[int, str] = {}  # by storage: the first tensor that stood in it; empty in those that were there before
         self.storages: list[StorageWeakRef] = []  # so that no address is given away twice; the memory itself may go
         self.writes: dict[Any, bool] = {}
         self.failure = ""
-        for number, one in enumerate(inputs):
-            self._stands(one, self.graph.placeholder(f"input{number}"))
+        self.length = 0  # of v
+        for one in inputs:
+            self._stands(one, self._fresh())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -110,16 +120,17 @@ class _Recorder(TorchDispatchMode):
         """All that was seen, as one function. Raises _Unrecordable."""
         if self.failure:
             raise _Unrecordable(self.failure)
-        self.graph.output([None if one is None else self._node(one) for one in results])
-        self.graph.eliminate_dead_code()
-        code = self.graph.python_code("self")
-        space = dict(code.globals)
-        exec(compile(code.src, "<recorded>", "exec"), space)
-        replay = partial(space["forward"], SimpleNamespace(**self.constants))
+        given = ["None" if one is None else self._name(one, []) for one in results]
+        space, length = self.constants, self.length
+        *parts, last = [_compiled(text, space) for text in _sources(self.lines, given)]
 
         def again(*inputs: Tensor | None) -> Results:
+            v = [one for one in inputs if one is not None]
+            v += [None] * (length - len(v))
             with _below_autograd():
-                return replay(*(one for one in inputs if one is not None))
+                for part in parts:
+                    part(v)
+            return last(v)
 
         return again
 
@@ -128,21 +139,24 @@ class _Recorder(TorchDispatchMode):
             if func in LOOKS_AT_A_VALUE:
                 raise _Unrecordable(f"{func} looks at a value")
             self.writes[func] = func._schema.is_mutable
-        given = [one for one in (*_tensors(args), *_tensors(kwargs.values())) if one.layout == torch.strided]
-        made = list(_tensors((result,)))
-        if not self.writes[func] and made and self._are_views(made, given):
+        made = [one for one in result if isinstance(one, Tensor)] if isinstance(result, tuple | list) else [result]
+        if not self.writes[func] and self._are_views(made, (*args, *kwargs.values())):
             return
-        node = self.graph.call_function(func, tuple(map(self._nodes, args)), {name: self._nodes(one) for name, one in kwargs.items()})
+        used: list[str] = []
+        told = [self._text(one, used) for one in args] + [f"{name}={self._text(one, used)}" for name, one in kwargs.items()]
+        does = f"{self._called(func)}({', '.join(told)})"
         if isinstance(result, Tensor):
-            self._stands(result, node)
+            names: tuple[str, ...] = (self._stands(result, self._fresh()),)
         elif isinstance(result, tuple | list):
-            for number, one in enumerate(result):
-                if isinstance(one, Tensor):
-                    self._stands(one, self.graph.call_function(_item, (node, number)))
+            names = tuple(self._stands(one, self._fresh()) if isinstance(one, Tensor) else "_" for one in result)
+            does += "[0]" if len(names) == 1 else ""
+        else:
+            names = ()
+        self.lines.append(_Line(names, does, tuple(used), self.writes[func]))
 
-    def _are_views(self, made: list[Tensor], given: list[Tensor]) -> bool:
+    def _are_views(self, made: list[Tensor], given: Iterable[Any]) -> bool:
         """True where nothing was computed: the tensors stand in storages that were given."""
-        storages = {one.untyped_storage()._cdata: one for one in given}
+        storages = {one.untyped_storage()._cdata: one for one in _tensors(given) if one.layout == torch.strided}
         if not all(one.layout == torch.strided and one.untyped_storage()._cdata in storages for one in made):
             return False
         for one in made:
@@ -150,52 +164,87 @@ class _Recorder(TorchDispatchMode):
             if one.dtype != source.dtype:
                 raise _Unrecordable("a view in another number format")
             self._first(source)
-        return True
+        return bool(made)
 
-    def _first(self, tensor: Tensor) -> Node | None:
-        """The first tensor of the storage, None if that was there before the work; a storage not met yet was."""
+    def _first(self, tensor: Tensor) -> str:
+        """The first tensor of the storage, none if that was there before the work; a storage not met yet was."""
         key = tensor.untyped_storage()._cdata
         if key not in self.firsts:
-            self._keep(tensor, None)
+            self._keep(tensor, "")
         return self.firsts[key]
 
-    def _keep(self, tensor: Tensor, first: Node | None) -> None:
+    def _keep(self, tensor: Tensor, first: str) -> None:
         storage = tensor.untyped_storage()
         self.firsts[storage._cdata] = first
         self.storages.append(StorageWeakRef(storage))
 
-    def _stands(self, tensor: Tensor, node: Node) -> None:
-        """An operation gave this tensor."""
+    def _stands(self, tensor: Tensor, name: str) -> str:
+        """An operation gave this tensor. Returns its name."""
         if tensor.layout != torch.strided:
             raise _Unrecordable(f"a tensor of layout {tensor.layout} is made")
         if tensor.untyped_storage()._cdata not in self.firsts:
-            self._keep(tensor, node)
-        if self.firsts[tensor.untyped_storage()._cdata] is not None:  # else it was written into a constant, which has its name
-            self.places[_place(tensor)] = node
+            self._keep(tensor, name)
+        if self.firsts[tensor.untyped_storage()._cdata]:  # else it was written into a constant, which has its name
+            self.places[_place(tensor)] = name
+        return name
 
-    def _node(self, tensor: Tensor) -> Node:
-        """How a tensor is called."""
+    def _name(self, tensor: Tensor, used: list[str]) -> str:
+        """How a tensor is called, noted among what is used."""
         if tensor.layout != torch.strided:
-            return self._constant(tensor, str(id(tensor)))
+            return self._constant(tensor, id(tensor))
         first, place = self._first(tensor), _place(tensor)
-        if first is None:
-            return self._constant(tensor, "_".join(map(str, (place[0], place[1], *place[2], "of", *place[3]))))
+        if not first:
+            return self._constant(tensor.detach(), place)
         if place not in self.places:
-            self.places[place] = self.graph.call_function(torch.as_strided, (first, place[2], place[3], place[1]))
+            name = self.places[place] = self._fresh()
+            self.lines.append(
+                _Line((name,), f"{self._called(torch.as_strided)}({first}, {place[2]}, {place[3]}, {place[1]})", (first,), False)
+            )
+        used.append(self.places[place])
         return self.places[place]
 
-    def _constant(self, tensor: Tensor, name: str) -> Node:
-        self.constants.setdefault(f"constant_{name}", tensor.detach())
-        return self.graph.get_attr(f"constant_{name}")
+    def _fresh(self) -> str:
+        self.length += 1
+        return f"v[{self.length - 1}]"
 
-    def _nodes(self, one: Any) -> Any:
+    def _called(self, one: Any) -> str:
+        return self._constant(one, one)
+
+    def _constant(self, one: Any, key: Any) -> str:
+        if key not in self.called:
+            self.called[key] = f"known{len(self.called)}"
+            self.constants[self.called[key]] = one
+        return self.called[key]
+
+    def _text(self, one: Any, used: list[str]) -> str:
+        """An argument, as Python."""
         if isinstance(one, Tensor):
-            return self._node(one)
-        return [self._nodes(part) for part in one] if isinstance(one, list | tuple) else one
+            return self._name(one, used)
+        if isinstance(one, list | tuple):
+            return f"[{', '.join(self._text(part, used) for part in one)}]"
+        is_plain = one is None or isinstance(one, bool | int | str) or (isinstance(one, float) and math.isfinite(one))
+        return repr(one) if is_plain else self._called(one)
 
 
-def _item(results: Sequence[Tensor], number: int) -> Tensor:
-    return results[number]
+def _sources(lines: Sequence[_Line], given: Sequence[str]) -> list[str]:
+    """Functions of the list v: the lines that somebody needs, each tensor let go of after its last use; and at the end one that returns what is given."""
+    needed = set(given)
+    text: list[str] = []
+    for line in reversed(lines):
+        if not line.writes and needed.isdisjoint(line.made):
+            continue
+        last = [name for name in dict.fromkeys((*line.used, *line.made)) if name not in needed]
+        needed.update(line.used)
+        does = f"{', '.join(line.made)} = {line.does}" if line.made else line.does
+        text.append(f"    {does}\n    {' = '.join(last)} = None" if last else f"    {does}")
+    text.reverse()
+    parts = [text[start : start + PART] for start in range(0, len(text), PART)]
+    return ["\n".join(["def part(v):", *part]) for part in parts] + [f"def part(v):\n    return [{', '.join(given)}]"]
+
+
+def _compiled(text: str, space: dict[str, Any]) -> Callable:
+    exec(compile(text, "<recorded>", "exec"), space)
+    return space.pop("part")
 
 
 def _place(tensor: Tensor) -> Place:

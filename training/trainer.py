@@ -29,6 +29,7 @@ from pipelines.card import Card
 from pipelines.errors import OutOfMemory, TrainingDiverged
 from pipelines.events import Advice, Event, Finished, Saved, Started, Step, Validated
 from pipelines.families.base import Base
+from pipelines.lean import give_memory_back
 from pipelines.set_aside import let_go, set_aside
 from training.averages import Averages
 from training.batches import BatchOrder
@@ -80,6 +81,7 @@ class Trainer:
         shape = usual_shape(buckets, batch=settings.loop.batch, channels=base.unet.config.in_channels, stride_px=base.stride_px)
         self.quick = QuickAdapters(base, shape, name=NAME, products=PRODUCTS[precision])
         self.aside = set_aside((base.unet, base.vae, *base.text_encoders), folder) if self.quick.at_usual else []
+        give_memory_back()
         self.gradients = Gradients(base, self.parameters, settings, self.quick, self.accelerator)
         self.chunks = 1  # pieces that each micro-batch is cut into for memory
         told = partial(self.gradients.conditioning, cached)
@@ -110,6 +112,8 @@ class Trainer:
                 loss, advice = self._step(step)
                 recent.append(time.perf_counter() - tick)
                 step += 1
+                if len(recent) == 1:
+                    self._rest()
                 yield Step(step, loss, self.optimizer.param_groups[0]["lr"], sum(recent) / len(recent))
                 yield from advice
                 yield from self._after(step, base_loss)
@@ -148,7 +152,12 @@ class Trainer:
         if step in self.checkpoints:
             yield Saved(step, checkpoint_name(step) if is_saved else self._save(step))
             yield from self._draw_previews(step)
-            let_go(*self.aside)  # of which pictures read much again
+            self._rest()
+
+    def _rest(self) -> None:
+        """Give back what the first step took to lay out weights, and what previews read again of those set aside."""
+        let_go(*self.aside)
+        give_memory_back()
 
     def _step(self, step: int) -> tuple[float, list[Advice]]:
         """One optimizer step; micro-batches are halved and the step taken again where memory does not suffice."""

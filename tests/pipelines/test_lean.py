@@ -97,3 +97,16 @@ print(plainly(work), "torch._dynamo.convert_frame" in sys.modules)
 """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert int(printed[0]) > 0 and printed[1] == "True"
+
+
+def test_memory_is_given_back_where_the_system_can_take_it() -> None:
+    code = """
+from pipelines.lean import give_memory_back, load_libraries
+load_libraries()
+give_memory_back()
+import ctypes
+ctypes.CDLL = lambda name: object()
+give_memory_back()
+print("fine")
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["fine"]

@@ -87,6 +87,8 @@ def test_views_and_writes_into_them_in_any_order(names: list[str]) -> None:
 def test_several_results_and_what_is_absent_keep_their_places() -> None:
     def work(x: Tensor, nothing: None, y: Tensor) -> list[Tensor | None]:
         biggest, where = (x * y).max(dim=1)
+        (x,) = torch.ops.aten._foreach_neg([x])
+        x = -x
         return [biggest, None, where, *torch.split(x, [1, 3])]
 
     _, replay = record(work, [_drawn(4, 6), None, _drawn(4, 6, seed=1)])
