@@ -22,7 +22,7 @@ from training.device import DeviceFacts
 STEP_WORK = 1.9
 CHECKPOINTING_WORK = 1.35  # the forward pass is done twice
 SECONDS_PER_LAYER = {
-    "cpu": 240e-6,
+    "cpu": 130e-6,
     "cuda": 90e-6,
     "mps": 150e-6,
 }  # cost of a layer whatever the batch, forward, backward and optimizer; CPU: measured

@@ -21,7 +21,7 @@ from training.precision import is_narrow
 from training.quick_adapters import QuickAdapters
 from training.recording import Recorded
 
-WORTH_RECORDING = 60  # micro-batches of a run: recording one costs as much as five to ten of them save
+WORTH_RECORDING = 8  # micro-batches of a run; recording costs as much as some twenty of them save, but the forecast of a long run is made from short ones
 
 
 class Gradients:
