@@ -21,7 +21,9 @@ from training.precision import is_narrow
 from training.quick_adapters import QuickAdapters
 from training.recording import Recorded
 
-WORTH_RECORDING = 8  # micro-batches of a run; recording costs as much as some twenty of them save, but the forecast of a long run is made from short ones
+WORTH_RECORDING = (
+    8  # micro-batches of a run; recording costs as much as some twenty of them save, but the forecast of a long run is made from short ones
+)
 
 
 class Gradients:
