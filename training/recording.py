@@ -44,7 +44,7 @@ class Recorded:
 
     def __call__(self, *inputs: Tensor | None) -> Results:
         """What `work` returns for these inputs."""
-        kind = tuple(None if one is None else (one.shape, one.stride(), one.dtype) for one in inputs)
+        kind = tuple(None if one is None else (one.shape, one.stride(), one.storage_offset(), one.dtype) for one in inputs)
         self.kind = self.kind or kind
         if kind != self.kind:
             return self.work(*inputs)
@@ -56,10 +56,8 @@ class Recorded:
             return results
         results = self.work(*inputs)
         if self.replay is not None:
-            self.is_sure = _agree(results, self.replay(*inputs))
-            if not self.is_sure:
-                logger.warning("a recorded step gave other numbers and is not used")
-                self.replay = None
+            self.is_sure = _gives(self.replay, inputs, results)
+            self.replay = self.replay if self.is_sure else None
         return results
 
 
@@ -105,6 +103,8 @@ class _Recorder(TorchDispatchMode):
         self.failure = ""
         self.length = 0  # of v
         for one in inputs:
+            if one.untyped_storage()._cdata in self.firsts:
+                self.failure = "two inputs share their memory"
             self._stands(one, self._fresh())
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
@@ -112,7 +112,7 @@ class _Recorder(TorchDispatchMode):
         if not self.failure:
             try:
                 self._note(func, args, kwargs or {}, result)
-            except _Unrecordable as error:
+            except Exception as error:  # the work itself must go on, whatever is met here for the first time
                 self.failure = str(error)
         return result
 
@@ -139,7 +139,9 @@ class _Recorder(TorchDispatchMode):
             if func in LOOKS_AT_A_VALUE:
                 raise _Unrecordable(f"{func} looks at a value")
             self.writes[func] = func._schema.is_mutable
-        made = [one for one in result if isinstance(one, Tensor)] if isinstance(result, tuple | list) else [result]
+        made = list(_tensors([result]))
+        if not made and result is not None:
+            raise _Unrecordable(f"{func} gives no tensor")
         if not self.writes[func] and self._are_views(made, (*args, *kwargs.values())):
             return
         used: list[str] = []
@@ -259,8 +261,17 @@ def _tensors(ones: Any) -> Iterator[Tensor]:
             yield from _tensors(one)
 
 
-def _agree(one: Results, other: Results) -> bool:
-    return all(a is b if a is None or b is None else torch.equal(a, b) for a, b in zip(one, other, strict=True))
+def _gives(replay: Work, inputs: Results, expected: Results) -> bool:
+    """True where the replay gives every expected bit. What it raises is no reason to end a training that goes on without it."""
+    try:
+        given = replay(*inputs)
+    except Exception as error:
+        logger.warning("a recorded step cannot be run: %s", error)
+        return False
+    agrees = all(a is b if a is None or b is None else torch.equal(a, b) for a, b in zip(expected, given, strict=True))
+    if not agrees:
+        logger.warning("a recorded step gave other numbers and is not used")
+    return agrees
 
 
 @contextmanager

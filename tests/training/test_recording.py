@@ -115,6 +115,22 @@ def test_what_cannot_be_told_from_operations_is_not_recorded(work: Callable[[Ten
     assert replay is None and results[0].shape == x.shape
 
 
+def test_inputs_that_share_memory_are_not_recorded_and_another_place_in_it_is_another_kind() -> None:
+    whole = _drawn(4, 6)
+    assert record(lambda x, y: [x + y], [whole[:2], whole[2:]])[1] is None
+    recorded = Recorded(lambda x: [x.t() * 2])
+    for _ in range(4):
+        assert torch.equal(recorded(whole[:2])[0], whole[:2].t() * 2)
+    assert recorded.is_sure and torch.equal(recorded(whole[2:])[0], whole[2:].t() * 2)
+
+
+def test_a_recording_that_cannot_be_run_costs_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    recorded = Recorded(lambda x: [x * 2])
+    monkeypatch.delattr(torch._C, "_AutoDispatchBelowAutograd")
+    assert [recorded(torch.ones(2))[0].tolist() for _ in range(4)] == [[2.0, 2.0]] * 4
+    assert recorded.replay is None and "cannot be run" in caplog.text
+
+
 def test_a_recording_that_gives_other_numbers_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
     calls = [0]
 
