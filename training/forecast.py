@@ -44,6 +44,8 @@ FAST_SHARE = 0.6  # of an exact preview's time; on a CPU a training draws fast o
 TOGETHER_SHARE = 0.5  # and four at once where they are small: the starter's take 1.7 instead of 5.7 s
 TOGETHER_PIXELS = 256  # of a latent
 SAVE_SECONDS = 0.3
+# What the first three steps take more than others: weights are laid out and, where steps are small, recorded. Measured with the starter: 0.8 (attention) to 1.6 (all layers).
+BEGIN_SECONDS = {"cpu": 1.2, "cuda": 0.0, "mps": 0.0}
 FILE = "forecast.json"
 CACHED_BYTES = 1.05  # a cache entry's file over its tensor
 
@@ -133,7 +135,7 @@ def make_forecast(
         load_seconds=speed.load_seconds,
         prepare_seconds=entries * speed.encode_seconds * (resolution / speed.resolution_px) ** 2
         + class_pictures * 2 * PREVIEW_STEPS * forward * _together_share(base, device),
-        train_seconds=train + loop.checkpoints * SAVE_SECONDS,
+        train_seconds=BEGIN_SECONDS[device.kind] + train + loop.checkpoints * SAVE_SECONDS,
         validate_seconds=_validation_passes(settings, held_out) * forward,
         preview_seconds=drawn * 2 * PREVIEW_STEPS * forward * _together_share(base, device) * (FAST_SHARE if device.kind == "cpu" else 1),
         sec_per_step=per_step,
