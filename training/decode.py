@@ -147,6 +147,12 @@ def jpeg_quality(path: Path) -> int | None:
     return max(1, min(100, round((200 - scale) / 2 if scale <= 100 else 5000 / scale)))
 
 
+def _is_in_boxes(path: Path) -> bool:
+    """True for HEIC, AVIF and their kin (ISO 14496-12, section 4.3)."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
+
+
 @cache
 def _register_heif() -> None:
     from pillow_heif import register_heif_opener
@@ -157,11 +163,12 @@ def _register_heif() -> None:
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     """The file opened by its content, not by its name, with header errors and size limits put into words."""
-    _register_heif()
     fix = "Save it again as JPEG or PNG, or leave it out."
     try:
         if path.stat().st_size == 0:
             raise DatasetError(f"{path.name} is empty (0 bytes).", fix="Copy it again from where it came.")
+        if _is_in_boxes(path):  # the only sort that needs libheif, 5 MB
+            _register_heif()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=FORMATS)
