@@ -42,7 +42,7 @@ def load_libraries() -> None:
         "mallopt", M_ARENA_MAX, 1
     )  # one heap for all threads, or what one of them gave back the others could not take: 25 MB of a training
     try:
-        with _in_place("scipy", None), _alone():
+        with _absent("scipy"), _alone():
             plainly(_load)
     finally:
         gc.freeze()
@@ -112,9 +112,9 @@ class _Late(ModuleType):
 
 
 @contextmanager
-def _in_place(name: str, module: ModuleType | None) -> Iterator[None]:
-    """What an import of that name finds inside the block; None: that it is not there."""
-    sys.modules[name] = module  # type: ignore[assignment]
+def _absent(name: str) -> Iterator[None]:
+    """Inside the block an import of that name finds that it is not there."""
+    sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:

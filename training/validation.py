@@ -85,14 +85,14 @@ def held_out_loss(
     samples = [(picture, place) for place in range(len(PLACES)) for picture in cached.held_out]
     stride = max(1, -(-len(samples) // budget))
     chosen = sorted(samples[::stride], key=lambda sample: sample[0].bucket)
-    is_quick = quick is not None and bool(quick.at_usual)
-    size = quick.usual[0] if quick is not None and is_quick else BATCH
+    filled = quick.usual[0] if quick is not None and quick.at_usual else 0
+    size = filled or BATCH
     losses: list[Tensor] = []
     for _, members in groupby(chosen, key=lambda sample: sample[0].bucket):
         alike = list(members)
         for start in range(0, len(alike), size):
             part = alike[start : start + size]
-            full = part + part[-1:] * (size - len(part)) if is_quick else part
+            full = part + part[-1:] * (filled - len(part))
             losses.append(_losses(base, cached, full, conditioning, seed=seed, autocast=autocast, quick=quick)[: len(part)])
     return torch.cat(losses).mean().item()
 
